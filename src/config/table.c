@@ -1,0 +1,205 @@
+/*
+ * table.c: the order in which a table is read, and who frees it.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "reader.h"
+
+static const struct table_options no_options;
+
+static void reader_release(struct reader *reader)
+{
+	for (size_t i = 0; i <= INCLUDE_DEPTH; i++)
+		free(reader->text[i]);
+	if (reader->matches_used)
+		globfree(&reader->matches);
+	parser_free(reader->parser);
+	reader->arena->no_memory = NULL; /* a table that is read allocates nothing more */
+	arena_free(&reader->scratch);
+	free(reader);
+}
+
+static struct table *table_new(void)
+{
+	struct table *table = calloc(1, sizeof(*table));
+	struct arena *arena = calloc(1, sizeof(*arena));
+
+	if (!table || !arena) {
+		free(table);
+		free(arena);
+		return NULL;
+	}
+	table->arena = arena;
+	return table;
+}
+
+void table_free(struct table *table)
+{
+	if (!table)
+		return;
+	arena_free(table->arena);
+	free(table->arena);
+	free(table);
+}
+
+static struct reader *reader_new(struct table *table, const struct table_options *options)
+{
+	struct reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return NULL;
+	reader->parser = parser_new();
+	if (!reader->parser) {
+		free(reader);
+		return NULL;
+	}
+	reader->table = table;
+	reader->arena = table->arena;
+	reader->options = options;
+	reader->arena->no_memory = reader->scratch.no_memory = &reader->no_memory;
+	reader->report.arena = reader->names.arena = reader->files.arena = reader->env_files.arena =
+		reader->arena;
+	resolver_start(&reader->resolver, reader->arena);
+	return reader;
+}
+
+/* The values of defaults { } are judged once, even if no service takes them. */
+static void reader_judge_defaults(struct reader *reader)
+{
+	struct table_service *nobody;
+	struct effective effective = {.title = "defaults"};
+
+	if (!reader->defaults)
+		return;
+	nobody = arena_alloc(&reader->scratch, sizeof(*nobody));
+	memcpy(effective.of, reader->inherited, sizeof(effective.of));
+	build_service(reader, reader->defaults, &effective, nobody);
+}
+
+static void reader_build(struct reader *reader)
+{
+	struct table *table = reader->table;
+	struct effective effective;
+
+	build_top(reader);
+	scalar_usual(SECTION_SERVICE, &reader->usual);
+	scalar_usual(SECTION_SERVER, &reader->usual.server);
+	inherit_defaults(reader);
+	reader_judge_defaults(reader);
+	table->service = arena_alloc(reader->arena, reader->service_count * sizeof(*table->service));
+	for (size_t i = 0; i < reader->service_count; i++) {
+		struct table_service *service = &table->service[table->service_count++];
+
+		inherit_into(reader, reader->service[i], &effective);
+		build_service(reader, reader->service[i], &effective, service);
+		check_service(reader, reader->service[i], &effective, service);
+	}
+	check_table(reader);
+}
+
+/* False: no memory. */
+static bool reader_run(struct reader *reader, const char *file)
+{
+	if (setjmp(reader->no_memory))
+		return false;
+	reader->table->file = arena_strdup(reader->arena, file);
+	read_table(reader, reader->table->file);
+	if (!reader->only_runtime_dir && reader->table->file_count)
+		reader_build(reader);
+	return true;
+}
+
+struct table *table_read(const char *file, const struct table_options *options,
+			 struct diagnostics *diagnostics)
+{
+	struct table *table = table_new();
+	struct reader *reader = table ? reader_new(table, options) : NULL;
+	bool right = false;
+
+	if (!reader || !reader_run(reader, file) || report_deliver(&reader->report, diagnostics))
+		report_single(diagnostics, file, "no memory to read it");
+	else
+		right = !diagnostics->mistakes;
+	if (reader)
+		reader_release(reader);
+	if (right)
+		return table;
+	table_free(table);
+	return NULL;
+}
+
+char *table_runtime_dir(const char *file)
+{
+	struct table *table = table_new();
+	struct reader *reader = table ? reader_new(table, &no_options) : NULL;
+	char *path = NULL;
+
+	if (reader) {
+		reader->only_runtime_dir = true;
+		if (reader_run(reader, file) && reader->top.count && reader->top.setting[0].count &&
+		    reader->top.setting[0].value[0][0] == '/')
+			path = strdup(reader->top.setting[0].value[0]);
+		reader_release(reader);
+	}
+	table_free(table);
+	return path;
+}
+
+char *table_default_runtime_dir(void)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	char *path = NULL;
+	int length;
+
+	if (!geteuid())
+		return strdup("/run/lust-inetd");
+	if (base && *base == '/')
+		length = asprintf(&path, "%s/lust-inetd", base);
+	else
+		length = asprintf(&path, "/tmp/lust-inetd-%u", (unsigned)geteuid());
+	return length < 0 ? NULL : path;
+}
+
+bool table_changed_on_disk(const struct table *table, struct timespec *when)
+{
+	struct timespec latest = {0, 0};
+	bool changed = false;
+
+	for (size_t i = 0; i < table->file_count; i++) {
+		const struct table_file *file = &table->file_read[i];
+		struct stat now;
+
+		if (stat(file->path, &now)) {
+			changed = true; /* gone: since when, nothing tells */
+			continue;
+		}
+		if (now.st_dev == file->device && now.st_ino == file->inode && now.st_size == file->size &&
+		    now.st_mtim.tv_sec == file->modified.tv_sec &&
+		    now.st_mtim.tv_nsec == file->modified.tv_nsec)
+			continue;
+		changed = true;
+		if (now.st_mtim.tv_sec > latest.tv_sec ||
+		    (now.st_mtim.tv_sec == latest.tv_sec && now.st_mtim.tv_nsec > latest.tv_nsec))
+			latest = now.st_mtim;
+	}
+	if (changed && when)
+		*when = latest;
+	return changed;
+}
+
+const struct table_service *table_find(const struct table *table, const char *name)
+{
+	for (size_t i = 0; i < table->service_count; i++)
+		if (!strcmp(table->service[i].name, name))
+			return &table->service[i];
+	return NULL;
+}
