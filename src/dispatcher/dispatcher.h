@@ -1,0 +1,337 @@
+/*
+ * dispatcher.h: what the files of the unprivileged half share.  One process, one loop, one struct dispatcher.
+ * Every file is one responsibility; who decides (admission, balance, credit, identity, untouched) does not act and
+ * has a header of its own.
+ */
+#ifndef DISPATCHER_H
+#define DISPATCHER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "balance.h"
+#include "board.h"
+#include "channel.h"
+#include "event.h"
+#include "ledger.h"
+#include "link.h"
+#include "lust.h"
+#include "wire.h"
+
+#define DOOR_KNOCKS 64 /* half-done registrations at once */
+
+struct dispatcher;
+struct service;
+struct server;
+struct staging;
+struct knock;
+
+/* One listening socket; which service it feeds is a property that a reload may change. */
+struct listener {
+	struct dispatcher *dispatcher;
+	uint32_t index, position;
+	int fd; /* owned */
+	struct address address;
+	struct service *service;
+	struct ev_io accept;
+	struct listener *next; /* of the service */
+};
+
+struct service {
+	struct link_service set; /* as the table in force says it */
+	struct link_rule *rule;  /* owned */
+	size_t rule_count;
+	struct listener *listeners;
+	struct server **server;      /* owned array, in the order in which they came */
+	struct candidate *candidate; /* as much room: filled anew for each turn of choosing */
+	uint32_t server_count, server_room, nonblocking_servers;
+	uint32_t turn;            /* of balance_choose() */
+	struct ledger_list queue; /* taken back from a server: go before new ones */
+	uint64_t lonely_since_us; /* no server runs and none is expected; 0: there is one */
+	uint64_t shut_until_us;   /* accept failed: not before */
+	bool removed;             /* not in the table in force */
+	bool starved;             /* wants to hear of every credit that comes back */
+	bool failed;              /* EVENT_ACCEPT_FAILED was said */
+	struct service *next, *previous;
+};
+
+/* How a server ended. */
+enum death_kind {
+	DEATH_NONE,
+	DEATH_DEAD,  /* the process, and all that could hold its descriptors */
+	DEATH_ALIVE, /* it left, but lives: what it has received stays with it */
+};
+
+enum server_owed { OWED_HELLO = 1, OWED_REGISTERED = 2, OWED_DRAIN = 4 };
+
+struct server {
+	struct dispatcher *dispatcher;
+	struct service *service;
+	uint32_t slot, generation, instance;
+	bool external;
+	int32_t pid;
+	uint32_t uid, gid;
+	int ours, theirs;            /* owned */
+	int lifeline, pidfd;         /* owned; -1: none */
+	unsigned owed;               /* messages that wait for room in the pair */
+	bool kept;                   /* it worked with an earlier dispatcher */
+	bool registered;             /* said REGISTER to this dispatcher */
+	bool accounted;              /* `active` is known: a kept server's is not before its REGISTER */
+	bool draining;               /* gets no more */
+	bool drain_asked, idle_told; /* by the supervisor; IDLE was answered */
+	bool stalled, asked;         /* asked: HELLO was sent to see whether it lives */
+	bool blocked;                /* its pair took no more: until a sign of life or the next retry */
+	bool resting;                /* it refused a connection: until a DONE or the next retry */
+	bool cut;                    /* left or broke the protocol: not listened to any more */
+	bool settling;               /* died: what it said last is being read */
+	enum death_kind going;       /* settled at the end of this turn */
+	bool nonblocking;
+	uint32_t capacity, batch, active;
+	uint32_t last_batch;       /* number of the last CONNECTIONS message */
+	struct ledger_list staged; /* joined the batch of this turn */
+	struct ledger_list sent;   /* in the pair or received, not TAKEN */
+	uint64_t life_us;          /* last sign of life */
+	struct ev_io read, lifeline_watch, pidfd_watch;
+	struct ev_timer stall, leave;
+};
+
+/* Numbers of services or slots, each once. */
+struct dirty {
+	bool *listed;
+	uint32_t *number;
+	uint32_t count;
+};
+
+#define REPORT_BURST 10u
+#define REPORT_WINDOW_MS 5000u
+
+struct report_limit {
+	uint64_t window_ms; /* when it began */
+	uint32_t said, suppressed;
+};
+
+struct dispatcher {
+	struct ev_loop *loop;
+	struct board *board;
+	struct ledger ledger;
+	uint32_t generation;
+	struct ledger_list
+		*inherited; /* for each slot, what a dead dispatcher had sent; until the first COMMIT */
+	bool committed, quiesced, quiet_told;
+	int exit_code;
+	uint64_t now_us; /* CLOCK_MONOTONIC, of this turn */
+
+	struct channel link;
+	struct ev_io link_read, link_write;
+	struct staging *staging; /* between BEGIN and COMMIT */
+
+	int events; /* writing end of the event pipe */
+	struct report_limit report[EVENT_CODES];
+	uint64_t events_dropped;
+	struct ev_timer report_timer;
+
+	struct service *services; /* list, removed ones included */
+	struct service *service[BOARD_SERVICES];
+	struct server *server[BOARD_SLOTS];
+	struct listener *listener[BOARD_LISTENERS];
+	uint32_t server_count, listener_count;
+	struct dirty dirty_services, dirty_servers;
+
+	struct ev_prepare prepare;
+	struct ev_check check;
+	struct ev_timer retry; /* blocked servers, shut listeners */
+	struct ev_timer sweep; /* while some queue holds connections */
+	int spare;             /* released to answer one client when descriptors ran out; -1: released */
+
+	int door;
+	struct ev_io door_watch;
+	struct ev_timer door_pause;
+	struct knock *knock; /* DOOR_KNOCKS of them, owned */
+	uint32_t next_ticket;
+};
+
+/* ---- dispatcher.c: made and unmade ---- */
+
+struct dispatcher_parts {
+	int link, board, events, door; /* owned afterwards; door -1: none */
+	uint32_t generation;
+};
+struct dispatcher *dispatcher_new(const struct dispatcher_parts *parts); /* NULL with errno */
+void dispatcher_free(struct dispatcher *);
+/* Ends the loop after this turn. */
+void dispatcher_stop(struct dispatcher *, int exit_code);
+
+/* ---- turn.c: what happens once a loop turn ---- */
+void turn_start(struct dispatcher *);
+void turn_service(struct dispatcher *, const struct service *); /* look at it at the end of this turn */
+void turn_server(struct dispatcher *, const struct server *);
+void turn_retry(struct dispatcher *); /* look at all that is blocked, in a moment */
+void turn_end(struct dispatcher *);   /* the end of a turn, as the loop brings it about */
+
+/* ---- tell.c: messages to the supervisor ---- */
+void tell_ready(struct dispatcher *);
+void tell_committed(struct dispatcher *, uint32_t table);
+void tell_slot(struct dispatcher *, enum link_type, uint32_t slot, uint32_t generation);
+void tell_registered(struct dispatcher *, const struct server *);
+void tell_deregistered(struct dispatcher *, const struct server *, const char *reason);
+void tell_keep(struct dispatcher *, const struct link_keep *, const int fds[3]);
+void tell_quiet(struct dispatcher *);
+void tell_pong(struct dispatcher *, uint64_t number);
+
+/* ---- answer.c: messages from the supervisor ---- */
+/* Owns the descriptors. */
+void answer_message(struct dispatcher *, const struct link_message *, int *fds, unsigned count);
+void answer_link(struct ev_loop *, struct ev_io *, int);
+
+/* ---- table.c: staging between BEGIN and COMMIT; apply.c: the swap ---- */
+struct staged_listener {
+	struct link_listener record;
+	int fd; /* -1: the one that is known */
+};
+struct staged_server {
+	struct link_server record;
+	int ours, theirs, lifeline;
+};
+struct staging {
+	struct link_begin begin;
+	struct link_service *service;
+	struct link_rule *rule; /* in the order of arrival */
+	struct staged_listener *listener;
+	struct staged_server *server;
+	size_t services, rules, listeners, servers;
+	size_t service_room, rule_room, listener_room, server_room;
+};
+int staging_begin(struct dispatcher *, const struct link_begin *);
+int staging_service(struct dispatcher *, const struct link_service *);
+int staging_rule(struct dispatcher *, const struct link_rule *);
+int staging_listener(struct dispatcher *, const struct link_listener *, int fd);
+int staging_server(struct dispatcher *, const struct link_server *, const int *fds, unsigned count);
+void staging_drop(struct dispatcher *);
+/* Whole and consistent?  NULL, or what is wrong. */
+const char *staging_check(const struct dispatcher *, uint32_t table);
+/* 0 or -errno: then this dispatcher must end. */
+int apply_staging(struct dispatcher *);
+int apply_server(struct dispatcher *, struct staged_server *); /* owns the descriptors afterwards */
+
+/* ---- service.c ---- */
+struct service *service_new(struct dispatcher *, uint32_t index);
+void service_free_if_gone(struct dispatcher *, struct service *); /* removed, and nothing left of it */
+struct service *service_by_name(const struct dispatcher *, const char *name);
+bool service_add_server(struct service *, struct server *);
+void service_drop_server(struct service *, struct server *);
+uint32_t service_expected(const struct service *); /* servers that run and did not register yet */
+uint32_t service_registered(const struct service *);
+void service_reset_counters(struct dispatcher *, uint32_t index);
+struct board_service *service_board(const struct dispatcher *, const struct service *);
+
+/* ---- choose.c: credits of a service's servers and the choice among them ---- */
+uint64_t choose_gather(struct service *);
+/* The server for this entry, its credit spent; NULL: none may have it now. */
+struct server *choose_server(struct service *, const struct ledger_entry *);
+
+/* ---- requeue.c: connections taken back, until another server has them ---- */
+void requeue(struct dispatcher *, struct service *, uint32_t index); /* in no list; gets a new id */
+void requeue_unsent(struct dispatcher *, struct server *);           /* its staged ones, as they are */
+void requeue_pump(struct dispatcher *, struct service *);
+void requeue_sweep(struct ev_loop *, struct ev_timer *, int);
+
+/* ---- settle.c: how a connection leaves the ledger ---- */
+void settle_taken(struct dispatcher *, struct server *, uint32_t index); /* is in server->sent */
+void settle_done(struct dispatcher *, struct server *, uint32_t count);  /* of its active ones */
+void settle_died(struct dispatcher *, struct server *, uint32_t count);
+void settle_closed(struct dispatcher *, uint32_t index, enum board_closed why, uint32_t slot);
+void settle_lost(struct dispatcher *, uint32_t index);
+
+/* ---- listener.c ---- */
+struct listener *listener_new(struct dispatcher *, const struct link_listener *, int fd);
+void listener_feed(struct listener *, struct service *); /* NULL: nobody */
+void listener_free(struct listener *);
+void listener_update(struct dispatcher *, struct service *); /* watchers on or off, full_since */
+void listener_ready(struct ev_loop *, struct ev_io *, int);
+
+/* ---- arrival.c: what is known of a connection right after accept ---- */
+struct arrival {
+	uint64_t accepted_us;
+	uint64_t waited_us; /* of the first of this turn; the others waited no longer */
+	bool asked, ask_all;
+};
+void arrival_describe(struct arrival *, const struct listener *, int fd, const struct sockaddr_storage *peer,
+		      socklen_t length, struct lust_wire_connection *wire);
+/* The same from what the board still knows of it. */
+void arrival_rebuild(int fd, const struct board_entry *, struct lust_wire_connection *wire);
+
+/* ---- handoff.c ---- */
+void handoff_join(struct dispatcher *, struct server *, uint32_t index); /* the batch of this turn */
+void handoff_flush(struct dispatcher *, struct server *);
+
+/* ---- say.c: short messages to a server ---- */
+void say_owed(struct dispatcher *, struct server *, unsigned which); /* as far as the pair takes them */
+void say_denied(int fd, const char *reason);
+
+/* ---- server.c ---- */
+struct server *server_new(struct dispatcher *, const struct link_server *, struct service *, int ours,
+			  int theirs, int lifeline); /* owns the descriptors unless it is NULL */
+void server_free(struct server *);                   /* settled before */
+struct server *server_find(const struct dispatcher *, uint32_t slot, uint32_t generation);
+uint32_t server_entry(const struct dispatcher *, const struct server *,
+		      uint64_t id); /* in ->sent; or LEDGER_NONE */
+uint32_t server_pending(const struct server *);
+uint32_t server_credits(const struct server *);
+void server_publish(struct server *); /* to the board */
+void server_drain(struct dispatcher *, struct server *);
+void server_check_idle(struct dispatcher *, struct server *);
+
+/* ---- acknowledge.c: messages from servers; register.c: REGISTER ---- */
+void acknowledge_ready(struct ev_loop *, struct ev_io *, int);
+void acknowledge_read(struct dispatcher *, struct server *, unsigned most); /* up to so many messages */
+void register_server(struct dispatcher *, struct server *, const struct lust_wire_register *);
+
+/* ---- leave.c: the end of a server that is not (only) a death.  None of these frees it at once ---- */
+void leave_cut(struct dispatcher *, struct server *, enum event_refusal); /* it broke the protocol */
+void leave_closed(struct dispatcher *, struct server *);                  /* it closed its pair */
+void leave_watch(struct dispatcher *, struct server *); /* lifeline and pidfd of one from outside */
+
+/* ---- withdraw.c ---- */
+/* Takes back what the server has not received; how many connections. */
+uint32_t withdraw(struct dispatcher *, struct server *);
+
+/* ---- stall.c ---- */
+void stall_watch(struct server *);
+void stall_timer(struct ev_loop *, struct ev_timer *, int);
+/* It has not received what was sent a moment ago: others are preferred, long before it counts as stalled. */
+bool stall_late(const struct dispatcher *, const struct server *);
+void stall_life(struct dispatcher *, struct server *); /* a sign of life */
+
+/* ---- death.c ---- */
+/* Settles and frees it.  answer: what the supervisor is told, or 0. */
+void death_settle(struct dispatcher *, struct server *, enum death_kind, enum link_type answer);
+
+/* ---- recover.c ---- */
+void recover_begin(struct dispatcher *); /* right after HELLO */
+void recover_server(struct dispatcher *,
+		    struct server *); /* a kept one: takes over what the board says of it */
+void recover_account(struct dispatcher *, struct server *, uint32_t held, uint32_t last_batch);
+void recover_descriptor(struct dispatcher *, uint32_t index, int fd); /* of an entry that had none */
+void recover_end(struct dispatcher *);                                /* after the first COMMIT */
+
+/* ---- door.c and knock.c ---- */
+void door_start(struct dispatcher *);
+void knock_begin(struct dispatcher *, int fd);
+void knock_clone(struct dispatcher *, struct server *, const struct lust_wire_register *, int fd,
+		 const struct lust_credentials *);
+void knock_kept(struct dispatcher *, const struct link_kept *);
+int knocks_open(struct dispatcher *);
+void knocks_close(struct dispatcher *);
+
+/* ---- report.c ---- */
+bool report_permit(struct report_limit *, uint64_t now_ms); /* pure */
+void report(struct dispatcher *, struct event *);           /* .code and what belongs to it is set */
+void report_server(struct dispatcher *, enum event_code, const struct server *, uint64_t number, int error);
+void report_entry(struct dispatcher *, enum event_code, uint32_t index, uint32_t slot);
+void report_timer(struct ev_loop *, struct ev_timer *, int);
+
+/* ---- invariant.c: for tests: NULL, or which sum is wrong ---- */
+const char *invariant_broken(const struct dispatcher *);
+
+#endif

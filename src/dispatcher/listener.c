@@ -1,0 +1,250 @@
+/*
+ * listener.c: accepting, as long as some server has a credit for it.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admission.h"
+#include "clock.h"
+#include "dispatcher.h"
+
+#define ACCEPT_MAX 64u
+#define SHUT_US UINT64_C(100000) /* after a failure to accept */
+
+struct listener *listener_new(struct dispatcher *d, const struct link_listener *record, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return NULL;
+	/* accept4 must not wait for a client that left between the event and the call. */
+	int flags = fcntl(fd, F_GETFL);
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	listener->dispatcher = d;
+	listener->index = record->listener;
+	listener->position = record->position;
+	listener->fd = fd;
+	listener->address = record->address;
+	ev_io_init(&listener->accept, listener_ready, fd, EV_READ);
+	listener->accept.data = listener;
+	d->listener[listener->index] = listener;
+	d->listener_count++;
+	return listener;
+}
+
+void listener_feed(struct listener *listener, struct service *service)
+{
+	if (listener->service) {
+		struct listener **at = &listener->service->listeners;
+		while (*at != listener)
+			at = &(*at)->next;
+		*at = listener->next;
+		turn_service(listener->dispatcher, listener->service);
+	}
+	listener->service = service;
+	if (!service)
+		return;
+	listener->next = service->listeners;
+	service->listeners = listener;
+	turn_service(listener->dispatcher, service);
+}
+
+void listener_free(struct listener *listener)
+{
+	struct dispatcher *d = listener->dispatcher;
+	ev_io_stop(d->loop, &listener->accept);
+	listener_feed(listener, NULL);
+	close(listener->fd);
+	d->listener[listener->index] = NULL;
+	d->listener_count--;
+	free(listener);
+}
+
+static bool ledger_full(const struct dispatcher *d)
+{
+	return d->ledger.free == LEDGER_NONE && d->ledger.high == BOARD_LEDGER;
+}
+
+static struct admission_service look(const struct dispatcher *d, struct service *service)
+{
+	return (struct admission_service){
+		.credits = choose_gather(service),
+		.registered = service_registered(service),
+		.expected = service_expected(service),
+		.overload = (enum link_overload)service->set.overload,
+		.paused = service->set.paused || service->removed || d->quiesced || !d->committed ||
+			  service->shut_until_us > d->now_us || ledger_full(d),
+		.waiting = service->queue.count > 0,
+	};
+}
+
+void listener_update(struct dispatcher *d, struct service *service)
+{
+	if (service->shut_until_us && service->shut_until_us <= d->now_us)
+		service->shut_until_us = 0;
+	struct admission_service state = look(d, service);
+	bool open = admission_gate(&state) != GATE_WAIT;
+	for (struct listener *listener = service->listeners; listener; listener = listener->next) {
+		if (open)
+			ev_io_start(d->loop, &listener->accept);
+		else
+			ev_io_stop(d->loop, &listener->accept);
+	}
+	service->starved = !state.credits || state.waiting || ledger_full(d);
+	if (service->shut_until_us || ledger_full(d))
+		turn_retry(d);
+
+	board_count *since = &service_board(d, service)->full_since_ms;
+	bool full = state.registered && !state.credits && !state.paused;
+	if (!full)
+		atomic_store_explicit(since, 0, memory_order_relaxed);
+	else if (!atomic_load_explicit(since, memory_order_relaxed))
+		atomic_store_explicit(since, d->now_us / 1000, memory_order_relaxed);
+}
+
+static void count_accepted(struct dispatcher *d, const struct service *service)
+{
+	uint32_t index = service->set.service;
+	atomic_fetch_add_explicit(&d->board->services[index].accepted, 1, memory_order_release);
+	board_accepted(d->board->latency[index].taken, d->now_us / 1000);
+}
+
+static void report_accept(struct dispatcher *d, struct service *service, enum event_code code, int error)
+{
+	service->failed = code == EVENT_ACCEPT_FAILED;
+	report(d, &(struct event){.code = (uint16_t)code,
+				  .service = service->set.service,
+				  .slot = BOARD_NONE,
+				  .error = error});
+}
+
+/* One client gets its answer with the descriptor kept for it: the overload rule promises one. */
+static void refuse_with_spare(struct dispatcher *d, struct service *service, int listener)
+{
+	if (d->spare < 0)
+		return;
+	close(d->spare);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0) {
+		count_accepted(d, service);
+		atomic_fetch_add_explicit(&service_board(d, service)->denied[DENIED_OVERLOAD], 1,
+					  memory_order_release);
+		close(fd);
+	}
+	d->spare = fcntl(d->link.fd, F_DUPFD_CLOEXEC, 3);
+}
+
+/* True: go on accepting. */
+static bool accept_failed(struct dispatcher *d, struct listener *listener, int error)
+{
+	struct service *service = listener->service;
+	switch (error) {
+	case EAGAIN:
+		return false;
+	case EINTR:
+	case ECONNABORTED: /* these are the client's, who left before we came */
+	case EPROTO:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENOPROTOOPT:
+	case EPERM:
+		return true;
+	default:
+		break;
+	}
+	if (service->set.overload == LINK_OVERLOAD_REFUSE && (error == EMFILE || error == ENFILE))
+		refuse_with_spare(d, service, listener->fd);
+	if (!service->failed)
+		report_accept(d, service, EVENT_ACCEPT_FAILED, error);
+	service->shut_until_us = d->now_us + SHUT_US;
+	turn_service(d, service);
+	return false;
+}
+
+static void deny(struct dispatcher *d, struct service *service, int fd, const struct sockaddr_storage *peer,
+		 socklen_t length, enum board_denied why)
+{
+	struct address address = {0};
+	struct event event = {
+		.code = EVENT_DENIED, .number = why, .service = service->set.service, .slot = BOARD_NONE};
+	if (address_from_sockaddr(&address, (const struct sockaddr *)peer, length) == 0) {
+		event.family = address.family;
+		event.port = address.port;
+		memcpy(event.ip, address.ip, sizeof(event.ip));
+	}
+	count_accepted(d, service);
+	atomic_fetch_add_explicit(&service_board(d, service)->denied[why], 1, memory_order_release);
+	report(d, &event);
+	close(fd);
+}
+
+static void admit(struct dispatcher *d, struct listener *listener, int fd,
+		  const struct lust_wire_connection *wire, const struct arrival *arrival)
+{
+	struct service *service = listener->service;
+	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, arrival->accepted_us);
+	count_accepted(d, service);
+	if (index == LEDGER_NONE) { /* the gate looks at this; an answer all the same */
+		atomic_fetch_add_explicit(&service_board(d, service)->denied[DENIED_OVERLOAD], 1,
+					  memory_order_release);
+		close(fd);
+		return;
+	}
+	struct ledger_entry *entry = &d->ledger.entry[index];
+	entry->nonblocking = service->nonblocking_servers == service->server_count;
+	board_measure(d->board->latency[service->set.service].waited, d->now_us / 1000, wire->waited_us);
+	struct server *server = choose_server(service, entry);
+	if (server)
+		handoff_join(d, server, index);
+	else
+		ledger_append(&d->ledger, &service->queue, index);
+}
+
+void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	struct listener *listener = watcher->data;
+	struct dispatcher *d = listener->dispatcher;
+	struct service *service = listener->service;
+	struct arrival arrival = {.accepted_us = clock_us()};
+	struct admission_service state = look(d, service);
+
+	for (unsigned n = 0; n < ACCEPT_MAX; n++) {
+		enum admission_gate gate = admission_gate(&state);
+		if (gate == GATE_WAIT)
+			break;
+		bool nonblocking = service->nonblocking_servers == service->server_count;
+		struct sockaddr_storage peer;
+		socklen_t length = sizeof(peer);
+		int fd = accept4(listener->fd, (struct sockaddr *)&peer, &length,
+				 SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
+		if (fd < 0) {
+			if (!accept_failed(d, listener, errno))
+				break;
+			continue;
+		}
+		if (service->failed)
+			report_accept(d, service, EVENT_ACCEPT_AGAIN, 0);
+		enum board_denied why = admission_judge(&(struct admission_client){.gate = gate});
+		if (why != DENIED_COUNT) {
+			deny(d, service, fd, &peer, length, why);
+			continue;
+		}
+		struct lust_wire_connection wire;
+		arrival_describe(&arrival, listener, fd, &peer, length, &wire);
+		admit(d, listener, fd, &wire, &arrival);
+		state.credits--;
+	}
+	if (!state.credits || ledger_full(d))
+		turn_service(d, service);
+}

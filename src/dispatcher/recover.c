@@ -1,0 +1,167 @@
+/*
+ * recover.c: a new dispatcher finds on the board what a dead one had accepted.  Its descriptors died with it; what it
+ * had sent is in a pair, where it can be taken back, or with a server.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dispatcher.h"
+
+static void inherit_entry(struct dispatcher *d, uint32_t index)
+{
+	const struct board_entry *shared = &d->board->ledger[index];
+	struct ledger_entry *entry = &d->ledger.entry[index];
+	*entry = (struct ledger_entry){
+		.fd = -1,
+		.next = LEDGER_NONE,
+		.prev = LEDGER_NONE,
+		.avoid = BOARD_NONE,
+		.nonblocking = -1,
+		.had = true,
+		.since_us = d->now_us,
+	};
+	entry->wire.id = shared->id;
+	if (shared->service >= BOARD_SERVICES)
+		(void)ledger_release(&d->ledger, index); /* never written whole */
+	else if (ledger_state(&d->ledger, index) == LEDGER_ACCEPTED || shared->slot >= BOARD_SLOTS)
+		settle_lost(d, index);
+	else
+		ledger_append(&d->ledger, &d->inherited[shared->slot], index);
+}
+
+void recover_begin(struct dispatcher *d)
+{
+	d->inherited = calloc(BOARD_SLOTS, sizeof(*d->inherited));
+	if (!d->inherited)
+		abort(); /* the supervisor starts another one */
+	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++)
+		d->inherited[slot] = (struct ledger_list)LEDGER_LIST_EMPTY;
+	uint32_t left = atomic_load(&d->board->ledger_used);
+	for (uint32_t index = 0; index < BOARD_LEDGER && left; index++) {
+		if (ledger_state(&d->ledger, index) == LEDGER_FREE)
+			continue;
+		inherit_entry(d, index);
+		left--;
+	}
+}
+
+static void start_afresh(struct board_server *board, const struct server *server)
+{
+	atomic_store(&board->capacity, 0);
+	atomic_store(&board->pending, 0);
+	atomic_store(&board->active, 0);
+	atomic_store(&board->last_batch, 0);
+	atomic_store(&board->taken, 0);
+	atomic_store(&board->refused, 0);
+	atomic_store(&board->stalls, 0);
+	atomic_store(&board->pid, server->pid);
+	atomic_store(&board->service, server->service->set.service);
+	atomic_store(&board->generation, server->generation);
+}
+
+void recover_server(struct dispatcher *d, struct server *server)
+{
+	struct board_server *board = &d->board->servers[server->slot];
+	server->kept = atomic_load(&board->state) != BOARD_SERVER_NONE &&
+		       atomic_load(&board->generation) == server->generation;
+	if (!server->kept) {
+		start_afresh(board, server);
+		server_publish(server);
+		return;
+	}
+	server->active = atomic_load(&board->active);
+	server->last_batch = atomic_load(&board->last_batch);
+	server->accounted = false;
+	if (d->inherited) {
+		server->sent = d->inherited[server->slot];
+		d->inherited[server->slot] = (struct ledger_list)LEDGER_LIST_EMPTY;
+	}
+	(void)withdraw(d, server);
+	server_publish(server);
+}
+
+/* The server counts what it holds; whatever else was here has ended, or never arrived. */
+void recover_account(struct dispatcher *d, struct server *server, uint32_t held, uint32_t last_batch)
+{
+	uint32_t next;
+	for (uint32_t index = server->sent.first; index != LEDGER_NONE; index = next) {
+		next = d->ledger.entry[index].next;
+		if (d->board->ledger[index].batch <= last_batch)
+			continue;
+		ledger_unlink(&d->ledger, &server->sent, index);
+		settle_lost(d, index);
+	}
+	uint64_t known = (uint64_t)server->active + server->sent.count;
+	uint32_t ended = known > held ? (uint32_t)(known - held) : 0;
+	uint32_t of_active = ended < server->active ? ended : server->active;
+	settle_done(d, server, of_active);
+	for (ended -= of_active; ended && server->sent.count; ended--) {
+		settle_taken(d, server, server->sent.first);
+		settle_done(d, server, 1);
+	}
+	server->accounted = true;
+}
+
+void recover_descriptor(struct dispatcher *d, uint32_t index, int fd)
+{
+	struct ledger_entry *entry = &d->ledger.entry[index];
+	entry->fd = fd;
+	d->ledger.fds++;
+	arrival_rebuild(fd, &d->board->ledger[index], &entry->wire);
+}
+
+/* A server that the supervisor does not know any more. */
+static void settle_strangers(struct dispatcher *d)
+{
+	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++) {
+		struct ledger_list *list = &d->inherited[slot];
+		while (list->count) {
+			uint32_t index = list->first;
+			ledger_unlink(&d->ledger, list, index);
+			settle_lost(d, index);
+		}
+		if (!d->server[slot])
+			atomic_store(&d->board->servers[slot].state, BOARD_SERVER_NONE);
+	}
+}
+
+/* A crash between two counters of one event leaves a sum wrong by one: the servers and the ledger are right. */
+static void reconcile(struct dispatcher *d, const struct service *service)
+{
+	struct board_service *board = service_board(d, service);
+	uint64_t pending = service->queue.count, active = 0, left = 0;
+	for (uint32_t i = 0; i < service->server_count; i++) {
+		pending += server_pending(service->server[i]);
+		active += service->server[i]->active;
+	}
+	uint64_t ended = atomic_load(&board->done) + atomic_load(&board->died),
+		 taken = atomic_load(&board->taken);
+	if (taken > ended + active)
+		atomic_fetch_add(&board->died, taken - ended - active);
+	else
+		atomic_fetch_add(&board->taken, ended + active - taken);
+
+	for (unsigned i = 0; i < DENIED_COUNT; i++)
+		left += atomic_load(&board->denied[i]);
+	for (unsigned i = 0; i < CLOSED_COUNT; i++)
+		left += atomic_load(&board->closed[i]);
+	left += atomic_load(&board->taken) + atomic_load(&board->lost) + pending;
+	uint64_t accepted = atomic_load(&board->accepted);
+	if (accepted > left)
+		atomic_fetch_add(&board->lost, accepted - left);
+	else
+		atomic_fetch_add(&board->accepted, left - accepted);
+}
+
+void recover_end(struct dispatcher *d)
+{
+	settle_strangers(d);
+	for (struct service *service = d->services; service; service = service->next)
+		reconcile(d, service);
+	free(d->inherited);
+	d->inherited = NULL;
+}

@@ -1,0 +1,123 @@
+/*
+ * requeue.c: connections that were taken back from a server.  They go before new ones.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "dispatcher.h"
+#include "untouched.h"
+
+#define LONELY_US UINT64_C(5000000) /* how long they wait for a server that nobody promised */
+
+void requeue(struct dispatcher *d, struct service *service, uint32_t index)
+{
+	ledger_renew(&d->ledger, index);
+	d->ledger.entry[index].since_us = d->now_us;
+	ledger_append(&d->ledger, &service->queue, index);
+	atomic_fetch_add_explicit(&service_board(d, service)->redispatched, 1, memory_order_relaxed);
+	turn_service(d, service);
+	if (!ev_is_active(&d->sweep))
+		ev_timer_again(d->loop, &d->sweep);
+}
+
+/* No server has had these: they keep id and place. */
+void requeue_unsent(struct dispatcher *d, struct server *server)
+{
+	if (!server->staged.count)
+		return;
+	while (server->staged.count) {
+		uint32_t index = server->staged.last;
+		ledger_unlink(&d->ledger, &server->staged, index);
+		ledger_prepend(&d->ledger, &server->service->queue, index);
+	}
+	turn_service(d, server->service);
+	if (!ev_is_active(&d->sweep))
+		ev_timer_again(d->loop, &d->sweep);
+}
+
+/* Reset by the client, or timed out.  One that has only sent its FIN still wants an answer. */
+static bool client_left(const struct ledger_entry *entry)
+{
+	struct untouched_facts facts;
+	return entry->wire.kind == LUST_WIRE_TCP && untouched_read(entry->fd, &facts) == 0 &&
+	       untouched_judge(&facts) == CLIENT_LEFT;
+}
+
+static void close_all(struct dispatcher *d, struct service *service)
+{
+	while (service->queue.count) {
+		uint32_t index = service->queue.first;
+		ledger_unlink(&d->ledger, &service->queue, index);
+		settle_closed(d, index, CLOSED_NO_SERVER, BOARD_NONE);
+	}
+}
+
+void requeue_pump(struct dispatcher *d, struct service *service)
+{
+	if (!service->queue.count)
+		return;
+	if (service->removed) {
+		close_all(d, service);
+		return;
+	}
+	uint64_t credits = choose_gather(service);
+	uint32_t next;
+	for (uint32_t index = service->queue.first; index != LEDGER_NONE && credits; index = next) {
+		const struct ledger_entry *entry = &d->ledger.entry[index];
+		next = entry->next;
+		if (client_left(entry)) {
+			ledger_unlink(&d->ledger, &service->queue, index);
+			settle_closed(d, index, CLOSED_CLIENT_LEFT, BOARD_NONE);
+			continue;
+		}
+		struct server *server = choose_server(service, entry);
+		if (!server)
+			continue;
+		ledger_unlink(&d->ledger, &service->queue, index);
+		handoff_join(d, server, index);
+		credits--;
+	}
+}
+
+static void sweep_left(struct dispatcher *d, struct service *service)
+{
+	uint32_t next;
+	for (uint32_t index = service->queue.first; index != LEDGER_NONE; index = next) {
+		next = d->ledger.entry[index].next;
+		if (!client_left(&d->ledger.entry[index]))
+			continue;
+		ledger_unlink(&d->ledger, &service->queue, index);
+		settle_closed(d, index, CLOSED_CLIENT_LEFT, BOARD_NONE);
+	}
+}
+
+/* A supervised service gets a server again; one that only outsiders serve may not. */
+static bool lonely(struct dispatcher *d, struct service *service)
+{
+	if (service->server_count || service->set.supervised) {
+		service->lonely_since_us = 0;
+		return false;
+	}
+	if (!service->lonely_since_us)
+		service->lonely_since_us = d->now_us;
+	return d->now_us - service->lonely_since_us > LONELY_US;
+}
+
+void requeue_sweep(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	(void)events;
+	struct dispatcher *d = watcher->data;
+	bool any = false;
+	for (struct service *service = d->services; service; service = service->next) {
+		if (!service->queue.count)
+			continue;
+		sweep_left(d, service);
+		if (lonely(d, service))
+			close_all(d, service);
+		any |= service->queue.count > 0;
+		turn_service(d, service);
+	}
+	if (!any)
+		ev_timer_stop(loop, watcher);
+}

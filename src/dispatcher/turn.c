@@ -1,0 +1,146 @@
+/*
+ * turn.c: what happens once a loop turn: connections that were taken back and those that were just accepted go out,
+ * one message a server; then the watchers follow the credits.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "clock.h"
+#include "dispatcher.h"
+
+#define RETRY_S 0.1
+
+static void dirty_add(struct dirty *dirty, uint32_t number)
+{
+	if (dirty->listed[number])
+		return;
+	dirty->listed[number] = true;
+	dirty->number[dirty->count++] = number;
+}
+
+static bool dirty_take(struct dirty *dirty, uint32_t *number)
+{
+	if (!dirty->count)
+		return false;
+	*number = dirty->number[--dirty->count];
+	dirty->listed[*number] = false;
+	return true;
+}
+
+void turn_service(struct dispatcher *d, const struct service *service)
+{
+	dirty_add(&d->dirty_services, service->set.service);
+}
+
+void turn_server(struct dispatcher *d, const struct server *server)
+{
+	dirty_add(&d->dirty_servers, server->slot);
+}
+
+void turn_retry(struct dispatcher *d)
+{
+	if (!ev_is_active(&d->retry)) {
+		ev_timer_set(&d->retry, RETRY_S, 0.);
+		ev_timer_start(d->loop, &d->retry);
+	}
+}
+
+static void finish_service(struct dispatcher *d, struct service *service)
+{
+	requeue_pump(d, service);
+	listener_update(d, service);
+	service_free_if_gone(d, service);
+}
+
+static void finish_server(struct dispatcher *d, struct server *server)
+{
+	if (server->going) {
+		death_settle(d, server, server->going, LINK_GONE);
+		return;
+	}
+	handoff_flush(d, server);
+	server_publish(server);
+	server_check_idle(d, server);
+}
+
+/* Each failure to send blocks one server, so that this comes to an end. */
+static void finish_work(struct dispatcher *d)
+{
+	uint32_t number;
+	while (d->dirty_services.count || d->dirty_servers.count) {
+		while (dirty_take(&d->dirty_services, &number))
+			if (d->service[number])
+				finish_service(d, d->service[number]);
+		while (dirty_take(&d->dirty_servers, &number))
+			if (d->server[number])
+				finish_server(d, d->server[number]);
+	}
+}
+
+static void check_quiet(struct dispatcher *d)
+{
+	if (!d->quiesced || d->quiet_told ||
+	    atomic_load_explicit(&d->board->ledger_used, memory_order_relaxed))
+		return;
+	d->quiet_told = true;
+	tell_quiet(d);
+}
+
+void turn_end(struct dispatcher *d)
+{
+	finish_work(d);
+	check_quiet(d);
+	if (channel_pending(&d->link))
+		ev_io_start(d->loop, &d->link_write);
+	/* Standard ones, link, pipe, door, spare, epoll; each server's pair and lifeline. */
+	uint32_t fds = 9 + d->ledger.fds + d->listener_count + 3 * d->server_count;
+	atomic_store_explicit(&d->board->fds, fds, memory_order_relaxed);
+}
+
+static void before_waiting(struct ev_loop *loop, struct ev_prepare *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	struct dispatcher *d = watcher->data;
+	d->now_us = clock_us();
+	turn_end(d);
+	atomic_store_explicit(&d->board->turn_ms, 0, memory_order_relaxed);
+}
+
+static void after_waiting(struct ev_loop *loop, struct ev_check *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	struct dispatcher *d = watcher->data;
+	d->now_us = clock_us();
+	atomic_store_explicit(&d->board->turn_ms, d->now_us / 1000, memory_order_relaxed);
+}
+
+static void retry_blocked(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	struct dispatcher *d = watcher->data;
+	for (struct service *service = d->services; service; service = service->next) {
+		for (uint32_t i = 0; i < service->server_count; i++) {
+			struct server *server = service->server[i];
+			if (server->blocked || server->resting || server->owed)
+				turn_server(d, server);
+			server->blocked = server->resting = false;
+		}
+		if (service->starved || service->shut_until_us)
+			turn_service(d, service);
+	}
+}
+
+void turn_start(struct dispatcher *d)
+{
+	ev_prepare_init(&d->prepare, before_waiting);
+	ev_check_init(&d->check, after_waiting);
+	ev_set_priority(&d->check, EV_MAXPRI); /* the clock is read before anybody wants it */
+	ev_timer_init(&d->retry, retry_blocked, RETRY_S, 0.);
+	d->prepare.data = d->check.data = d->retry.data = d;
+	ev_prepare_start(d->loop, &d->prepare);
+	ev_check_start(d->loop, &d->check);
+}

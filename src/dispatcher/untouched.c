@@ -1,0 +1,57 @@
+/*
+ * untouched.c: see untouched.h.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "untouched.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+/* The kernel's numbers, which <linux/tcp.h> does not name. */
+enum { STATE_ESTABLISHED = 1, STATE_CLOSE = 7, STATE_CLOSE_WAIT = 8 };
+
+enum untouched_verdict untouched_judge(const struct untouched_facts *facts)
+{
+	if (facts->state == STATE_CLOSE)
+		return CLIENT_LEFT;
+	if (facts->state != STATE_ESTABLISHED && facts->state != STATE_CLOSE_WAIT)
+		return TOUCHED;
+	if (facts->bytes_sent || facts->unsent || facts->urgent)
+		return TOUCHED;
+	/* The client's FIN counts as a byte received that SIOCINQ does not show. */
+	uint64_t fin = facts->state == STATE_CLOSE_WAIT;
+	return facts->bytes_received == facts->unread + fin ? UNTOUCHED : TOUCHED;
+}
+
+int untouched_read(int fd, struct untouched_facts *facts)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return -errno;
+	if (length < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent))
+		return -ENOSYS;
+
+	int unread, unsent, mark;
+	if (ioctl(fd, SIOCOUTQ, &unsent) < 0 || ioctl(fd, SIOCATMARK, &mark) < 0)
+		return -errno;
+	if (ioctl(fd, SIOCINQ, &unread) < 0)
+		return -errno;
+	*facts = (struct untouched_facts){
+		.state = info.tcpi_state,
+		.bytes_received = info.tcpi_bytes_received,
+		.bytes_sent = info.tcpi_bytes_sent,
+		.unread = (uint32_t)unread,
+		.unsent = (uint32_t)unsent,
+		.urgent = mark != 0,
+	};
+	return 0;
+}

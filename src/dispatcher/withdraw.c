@@ -1,0 +1,100 @@
+/*
+ * withdraw.c: taking back what a server has not received.  The kernel gives each message of a pair to exactly one of
+ * the two who read: so what comes out here, no server has had.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dispatcher.h"
+#include "fd_message.h"
+
+/* Left by a dead dispatcher, and its half of the board does not know it: counted now. */
+static uint32_t adopt(struct dispatcher *d, const struct server *server,
+		      const struct lust_wire_connection *wire, int fd)
+{
+	uint32_t service = server->service->set.service;
+	uint32_t index = ledger_add(&d->ledger, service, fd, wire, d->now_us);
+	if (index != LEDGER_NONE)
+		atomic_fetch_add_explicit(&d->board->services[service].accepted, 1, memory_order_release);
+	return index;
+}
+
+/* Returns whether the descriptor found an owner; *index: what goes to another server. */
+static bool take_back(struct dispatcher *d, struct server *server, const struct lust_wire_connection *wire,
+		      int fd, uint32_t *index)
+{
+	*index = server_entry(d, server, wire->id);
+	if (*index == LEDGER_NONE) {
+		if (fd < 0 || LUST_ID_GENERATION(wire->id) == (uint16_t)d->generation)
+			return false;
+		*index = adopt(d, server, wire, fd);
+		if (*index != LEDGER_NONE)
+			d->ledger.entry[*index].nonblocking = -1;
+		return *index != LEDGER_NONE;
+	}
+	struct ledger_entry *entry = &d->ledger.entry[*index];
+	ledger_unlink(&d->ledger, &server->sent, *index);
+	if (entry->fd >= 0)
+		return false; /* the copy that was kept is enough */
+	if (fd < 0) {
+		settle_lost(d, *index);
+		*index = LEDGER_NONE;
+		return false;
+	}
+	entry->wire = *wire;
+	entry->had = false;
+	entry->fd = fd;
+	d->ledger.fds++;
+	return true;
+}
+
+static uint32_t take_back_all(struct dispatcher *d, struct server *server,
+			      const struct lust_wire_connections *message, struct lust_message *from)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < message->header.count; i++) {
+		uint32_t index;
+		int fd = i < from->count ? from->fd[i] : -1;
+		bool owned = take_back(d, server, &message->entry[i], fd, &index);
+		if (fd >= 0 && !owned)
+			close(fd);
+		if (index == LEDGER_NONE)
+			continue;
+		requeue(d, server->service, index);
+		count++;
+	}
+	lust_message_close_from(from, message->header.count);
+	return count;
+}
+
+uint32_t withdraw(struct dispatcher *d, struct server *server)
+{
+	uint32_t count = 0;
+	for (;;) {
+		union lust_wire_message message;
+		struct lust_message from;
+		if (lust_message_receive(server->theirs, &message, sizeof(message), &from, LUST_MESSAGE_FDS,
+					 MSG_DONTWAIT) != 1)
+			return count;
+		if (lust_wire_check_from_daemon(&message, from.length)) {
+			lust_message_close_from(&from, 0);
+			continue;
+		}
+		if (message.header.type == LUST_WIRE_CONNECTIONS) {
+			count += take_back_all(d, server, &message.connections, &from);
+			continue;
+		}
+		lust_message_close_from(&from, 0);
+		/* What it should still get to know is said again. */
+		if (message.header.type == LUST_WIRE_HELLO)
+			server->owed |= OWED_HELLO;
+		else if (message.header.type == LUST_WIRE_REGISTERED && server->registered)
+			server->owed |= OWED_REGISTERED;
+		else if (message.header.type == LUST_WIRE_DRAIN && server->draining)
+			server->owed |= OWED_DRAIN;
+	}
+}
