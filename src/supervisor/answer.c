@@ -1,0 +1,141 @@
+/*
+ * answer.c: what the dispatcher tells and asks, after permit.c and link_check_from_dispatcher() let it through.  Slots
+ * are believed only with their generation: what names an older one crossed our own message on its way.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+static void answer_ready(struct supervisor *s)
+{
+	s->dispatcher.phase = DISPATCHER_LOADING;
+	if (s->dispatcher.exec_error >= 0)
+		close(s->dispatcher.exec_error);
+	s->dispatcher.exec_error = -1;
+	push_table(s);
+}
+
+/* Services that are on the board now count on from here. */
+static void forget_fresh(struct supervisor *s)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		service->fresh = false;
+}
+
+/* An address that an old listener of ours still held is free only now. */
+static void retry_ours(struct supervisor *s)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		for (struct listener *listener = service->listeners; listener != NULL;
+		     listener = listener->next)
+			if (listener->held_by_us) {
+				listener->held_by_us = false;
+				listener_retry_now(s, listener);
+			}
+}
+
+static void answer_committed(struct supervisor *s, const struct link_message *message)
+{
+	if (message->commit.table != s->dispatcher.commits + 1) {
+		dispatcher_kill(s, "COMMITTED for another table");
+		return;
+	}
+	s->dispatcher.commits++;
+	s->dispatcher.phase = DISPATCHER_RUNNING;
+	dispatcher_deadline(s);
+	if (s->dispatcher.commits < s->dispatcher.pushes)
+		return;
+	forget_fresh(s);
+	if (!s->running) {
+		supervisor_started(s);
+		return;
+	}
+	log_line(s, s->dispatcher.pushes > 1 ? LEVEL_INFO : LEVEL_NOTICE, NULL,
+		 "dispatcher (pid %d) has the table", (int)s->dispatcher.pid);
+	retry_ours(s);
+}
+
+static void answer_gone(struct supervisor *s, struct server *server)
+{
+	if (!server->external) {
+		dispatcher_kill(s, "GONE for a supervised server");
+		return;
+	}
+	struct service *service = server->service;
+	slot_free(s, server->slot);
+	server_remove(s, server);
+	control_service_changed(s, service);
+	stop_check(s);
+}
+
+static void answer_slot_free(struct supervisor *s, const struct link_slot *asked)
+{
+	struct slot *slot = slot_find(s, asked->slot, asked->generation);
+
+	if (slot == NULL)
+		return;
+	if (!slot->dead) {
+		dispatcher_kill(s, "SLOT_FREE for a living server");
+		return;
+	}
+	slot_free(s, asked->slot);
+	service_sweep(s);
+	stop_check(s);
+}
+
+static void answer_about_server(struct supervisor *s, const struct link_message *message)
+{
+	struct server *server = slot_server(s, message->slot.slot, message->slot.generation);
+
+	if (server == NULL)
+		return;
+	switch (message->type) {
+	case LINK_REGISTERED:
+		server_registered(s, server);
+		break;
+	case LINK_IDLE:
+		server_idle(s, server);
+		break;
+	case LINK_DEREGISTERED:
+		if (server->external)
+			dispatcher_kill(s, "DEREGISTERED for a server from outside");
+		else
+			server_left(s, server, message->slot.reason);
+		break;
+	case LINK_GONE:
+		answer_gone(s, server);
+		break;
+	}
+}
+
+void answer_message(struct supervisor *s, const struct link_message *message, int *fds, unsigned count)
+{
+	switch ((enum link_type)message->type) {
+	case LINK_KEEP:
+		/* link_check_from_dispatcher() counted: both ends and the lifeline. */
+		answer_keep(s, message, fds);
+		return;
+	case LINK_READY:
+		answer_ready(s);
+		break;
+	case LINK_COMMITTED:
+		answer_committed(s, message);
+		break;
+	case LINK_SLOT_FREE:
+		answer_slot_free(s, &message->slot);
+		break;
+	case LINK_QUIET:
+		stop_quiet(s);
+		break;
+	case LINK_PONG:
+		if (message->ping.number == s->dispatcher.ping_sent)
+			s->dispatcher.ping_answered = message->ping.number;
+		break;
+	default:
+		answer_about_server(s, message);
+		break;
+	}
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
+}

@@ -1,0 +1,325 @@
+/*
+ * apply.c: a checked table takes effect, at start and at reload.  First everything is made that can fail, beside what
+ * is in force; then the two are swapped without a step that could fail.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor.h"
+
+struct planned {
+	struct service *service;
+	bool made;       /* by this plan */
+	unsigned change; /* enum table_change */
+	struct planned_listener {
+		struct listener *listener; /* NULL: no IPv6 here, and that is fine */
+		bool made;
+	} * listener; /* one for each of want->listen */
+};
+
+struct plan {
+	struct supervisor *s;
+	struct table *table;
+	struct planned *item;
+	struct listener_set *existing;
+	int unbound;
+};
+
+static void plan_free(struct plan *plan)
+{
+	for (size_t i = 0; plan->item != NULL && i < plan->table->service_count; i++)
+		free(plan->item[i].listener);
+	free(plan->item);
+	listener_set_free(plan->existing);
+}
+
+/* Nothing of it was in force yet. */
+static void plan_undo(struct plan *plan)
+{
+	struct supervisor *s = plan->s;
+
+	for (size_t i = 0; plan->item != NULL && i < plan->table->service_count; i++) {
+		struct planned *item = &plan->item[i];
+		for (size_t n = 0; item->listener != NULL && n < plan->table->service[i].listen_count; n++) {
+			struct listener *listener = item->listener[n].listener;
+			if (!item->listener[n].made || listener == NULL)
+				continue;
+			listen_close(s, listener);
+			s->listener_used[listener->index] = 0;
+			free(listener);
+		}
+		if (item->made)
+			service_free(s, item->service);
+	}
+	plan_free(plan);
+}
+
+/* The service of this name that is still there: in force, or removed with servers that finish their work. */
+static struct service *find_removed(struct supervisor *s, const char *name)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		if (service->want == NULL && strcmp(service->name, name) == 0)
+			return service;
+	return NULL;
+}
+
+static int plan_service(struct plan *plan, const struct table_pair *pair, struct service **by_place)
+{
+	struct planned *item = &plan->item[pair->after - plan->table->service];
+
+	item->change = pair->change;
+	if (pair->before != NULL)
+		item->service = by_place[pair->before - plan->s->table->service];
+	else
+		item->service = find_removed(plan->s, pair->after->name);
+	if (item->service != NULL)
+		return 0;
+	item->service = service_new(plan->s, pair->after->name);
+	item->made = item->service != NULL;
+	return item->made ? 0 : -ENOMEM;
+}
+
+static int plan_reload_services(struct plan *plan)
+{
+	struct supervisor *s = plan->s;
+	struct table_diff diff;
+	struct service **by_place = calloc(s->table->service_count + 1, sizeof(struct service *));
+	int result = by_place == NULL ? -ENOMEM : table_diff(s->table, plan->table, &diff);
+
+	if (result == 0) {
+		for (struct service *service = s->services; service != NULL; service = service->next)
+			if (service->want != NULL)
+				by_place[service->want - s->table->service] = service;
+		for (size_t i = 0; result == 0 && i < diff.count; i++)
+			if (diff.pair[i].after != NULL)
+				result = plan_service(plan, &diff.pair[i], by_place);
+		table_diff_free(&diff);
+	}
+	free(by_place);
+	return result;
+}
+
+static int plan_services(struct plan *plan)
+{
+	if (plan->s->table != NULL)
+		return plan_reload_services(plan);
+	for (size_t i = 0; i < plan->table->service_count; i++) {
+		struct table_pair pair = {.after = &plan->table->service[i]};
+		int result = plan_service(plan, &pair, NULL);
+		if (result < 0)
+			return result;
+	}
+	return 0;
+}
+
+static int claim_listeners(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->table->service_count; i++) {
+		const struct table_service *want = &plan->table->service[i];
+		plan->item[i].listener = calloc(want->listen_count + 1, sizeof(struct planned_listener));
+		if (plan->item[i].listener == NULL)
+			return -ENOMEM;
+		for (size_t n = 0; n < want->listen_count; n++)
+			plan->item[i].listener[n].listener =
+				listener_set_claim(plan->existing, &want->listen[n].address);
+	}
+	return 0;
+}
+
+static struct listener *listener_new(struct supervisor *s, const struct table_listen *want,
+				     struct service *service)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (listener == NULL)
+		return NULL;
+	listener->index = index_take(s->listener_used, BOARD_LISTENERS, &s->listener_next);
+	if (listener->index == BOARD_NONE) {
+		free(listener);
+		return NULL;
+	}
+	listener->want = want;
+	listener->service = service;
+	listener->fd = -1;
+	return listener;
+}
+
+/* One that could not be bound: told, and judged.  At start it is an error unless the service is optional. */
+static int judge_unbound(struct plan *plan, const struct table_service *service, struct listener *listener)
+{
+	const struct address *address = &listener->want->address;
+	const char *hint = listen_hint(listener->error, address);
+	bool fatal = plan->s->table == NULL && !service->optional;
+	char text[ADDRESS_TEXT];
+
+	/* Held by a listener of ours that this very table gives up: bound as soon as it is gone. */
+	listener->held_by_us = listener->error == EADDRINUSE && listener_set_blocks(plan->existing, address);
+	if (listener->held_by_us)
+		return 0;
+	log_line(plan->s, fatal ? LEVEL_ERROR : LEVEL_WARNING, service->name,
+		 "cannot listen on %s: %s%s%s%s%s", address_format(address, text), strerror(listener->error),
+		 hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "",
+		 fatal ? "" : "; it is tried again");
+	plan->unbound++;
+	return fatal ? -listener->error : 0;
+}
+
+static int open_one(struct plan *plan, const struct table_service *want, struct planned *item, size_t n)
+{
+	struct listener *listener = listener_new(plan->s, &want->listen[n], item->service);
+
+	if (listener == NULL)
+		return -ENOMEM;
+	int fd = listen_open(listener);
+	if (fd < 0 && listen_may_lack(listener->want, -fd)) {
+		plan->s->listener_used[listener->index] = 0;
+		free(listener);
+		return 0;
+	}
+	item->listener[n] = (struct planned_listener){.listener = listener, .made = true};
+	listener->fd = fd < 0 ? -1 : fd;
+	listener->error = fd < 0 ? -fd : 0;
+	return fd < 0 ? judge_unbound(plan, want, listener) : 0;
+}
+
+/* All of them, so that every address that cannot be bound is told at once. */
+static int open_listeners(struct plan *plan)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < plan->table->service_count; i++) {
+		const struct table_service *want = &plan->table->service[i];
+		for (size_t n = 0; n < want->listen_count; n++) {
+			int one = plan->item[i].listener[n].listener != NULL
+					  ? 0
+					  : open_one(plan, want, &plan->item[i], n);
+			if (one < 0 && result == 0)
+				result = one;
+		}
+	}
+	return result;
+}
+
+static int plan_make(struct plan *plan)
+{
+	int result;
+
+	plan->item = calloc(plan->table->service_count + 1, sizeof(*plan->item));
+	plan->existing = listener_set_new(plan->s);
+	if (plan->item == NULL || plan->existing == NULL)
+		return -ENOMEM;
+	if ((result = plan_services(plan)) < 0 || (result = claim_listeners(plan)) < 0)
+		return result;
+	return open_listeners(plan);
+}
+
+/* ---- from here on nothing fails ---- */
+
+static void close_unclaimed(struct plan *plan)
+{
+	struct listener *listener;
+	size_t at = 0;
+
+	while ((listener = listener_set_unclaimed(plan->existing, &at)) != NULL) {
+		listen_close(plan->s, listener);
+		plan->s->listener_used[listener->index] = 0;
+		free(listener);
+	}
+	for (struct service *service = plan->s->services; service != NULL; service = service->next)
+		service->listeners = NULL;
+}
+
+static void take_listeners(struct plan *plan, struct planned *item, const struct table_service *want)
+{
+	struct listener **last = &item->service->listeners;
+
+	for (size_t n = 0; n < want->listen_count; n++) {
+		struct listener *listener = item->listener[n].listener;
+		if (listener == NULL)
+			continue;
+		listener->want = &want->listen[n];
+		listener->service = item->service;
+		listener->next = NULL;
+		*last = listener;
+		last = &listener->next;
+		if (listener->fd < 0 && !ev_is_active(&listener->retry))
+			listener_retry_later(plan->s, listener);
+	}
+}
+
+static void take_service(struct plan *plan, struct planned *item, const struct table_service *want)
+{
+	struct service *service = item->service;
+
+	service->want = want;
+	if ((item->change & CHANGE_SERVER) != 0)
+		service->generation++;
+	if (service->generation == 0)
+		service->generation = 1;
+	service->stop_signal = want->server.stop_signal;
+	service->stop_timeout_ms = want->server.stop_timeout_ms;
+	service->drain_timeout_ms = want->drain_timeout_ms;
+	take_listeners(plan, item, want);
+}
+
+/* In the order of the table; removed ones that still have servers follow. */
+static void order_services(struct plan *plan)
+{
+	struct service *rest = plan->s->services, **last = &plan->s->services;
+
+	for (struct service *service = rest; service != NULL; service = service->next)
+		service->want = NULL;
+	for (size_t i = 0; i < plan->table->service_count; i++)
+		take_service(plan, &plan->item[i], &plan->table->service[i]);
+	struct service *removed = NULL, **removed_last = &removed;
+	for (struct service *service = rest, *next; service != NULL; service = next) {
+		next = service->next;
+		if (service->want != NULL)
+			continue;
+		*removed_last = service;
+		removed_last = &service->next;
+	}
+	*removed_last = NULL;
+	for (size_t i = 0; i < plan->table->service_count; i++) {
+		*last = plan->item[i].service;
+		last = &plan->item[i].service->next;
+	}
+	*last = removed;
+}
+
+static void take_effect(struct supervisor *s)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		service->log_target = LOGGER_DAEMON;
+	logger_push_services(s);
+	push_table(s);
+	for (struct service *service = s->services; service != NULL; service = service->next) {
+		service_reconcile(s, service);
+		control_service_changed(s, service);
+	}
+	service_sweep(s);
+}
+
+int apply_table(struct supervisor *s, struct table *table, struct diagnostics *warnings)
+{
+	struct plan plan = {.s = s, .table = table};
+	int result = plan_make(&plan);
+
+	if (result < 0) {
+		plan_undo(&plan);
+		return result;
+	}
+	close_unclaimed(&plan);
+	order_services(&plan);
+	table_free(s->table);
+	diagnostics_free(&s->warnings);
+	s->table = table;
+	s->warnings = *warnings;
+	*warnings = (struct diagnostics){0};
+	s->table_generation++;
+	int unbound = plan.unbound;
+	plan_free(&plan);
+	take_effect(s);
+	return unbound;
+}

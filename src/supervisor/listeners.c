@@ -1,0 +1,95 @@
+/*
+ * listeners.c: addresses that could not be bound are tried again; and what the kernel tells of those that are.
+ */
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "supervisor.h"
+
+#define RETRY_FIRST_MS 5000u
+#define RETRY_MOST_MS 60000u
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)events;
+	struct listener *listener = timer->data;
+
+	listener_retry_now(ev_userdata(loop), listener);
+}
+
+void listener_retry_later(struct supervisor *s, struct listener *listener)
+{
+	uint32_t pause = RETRY_FIRST_MS;
+
+	for (unsigned i = 0; i < listener->tries && pause < RETRY_MOST_MS; i++)
+		pause *= 2;
+	if (pause > RETRY_MOST_MS)
+		pause = RETRY_MOST_MS;
+	listener->tries++;
+	listener->retry_ms = clock_ms() + pause;
+	ev_timer_stop(s->loop, &listener->retry);
+	ev_timer_init(&listener->retry, on_retry, pause / 1000.0, 0.);
+	listener->retry.data = listener;
+	ev_timer_start(s->loop, &listener->retry);
+}
+
+void listener_retry_now(struct supervisor *s, struct listener *listener)
+{
+	char text[ADDRESS_TEXT];
+
+	if (listener->fd >= 0 || s->stopping)
+		return;
+	int result = listen_open(listener);
+	if (result < 0) {
+		listener->error = -result;
+		listener_retry_later(s, listener);
+		return;
+	}
+	listener->fd = result;
+	listener->error = 0;
+	listener->tries = 0;
+	listener->retry_ms = 0;
+	listener->pushed_to = 0;
+	ev_timer_stop(s->loop, &listener->retry);
+	log_line(s, LEVEL_NOTICE, listener->service->name, "listens on %s now",
+		 address_format(&listener->want->address, text));
+	push_soon(s);
+}
+
+static bool tcp_numbers(const struct listener *listener, struct tcp_info *info)
+{
+	socklen_t length = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return listener->fd >= 0 && listener->want->address.kind == ADDRESS_TCP &&
+	       getsockopt(listener->fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0;
+}
+
+uint64_t listen_waiting(const struct listener *listener)
+{
+	struct tcp_info info;
+
+	/* Of a listening socket the kernel reports its queue here, and its bound in tcpi_sacked. */
+	return tcp_numbers(listener, &info) ? info.tcpi_unacked : 0;
+}
+
+uint32_t listen_backlog(const struct listener *listener)
+{
+	struct tcp_info info;
+
+	return tcp_numbers(listener, &info) ? info.tcpi_sacked : 4096;
+}
+
+uint64_t listen_dropped(const struct listener *listener)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = {0};
+	socklen_t length = sizeof(memory);
+
+	if (listener->fd < 0 || getsockopt(listener->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
+		return 0;
+	return memory[SK_MEMINFO_DROPS];
+}

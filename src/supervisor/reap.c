@@ -1,0 +1,149 @@
+/*
+ * reap.c: who died.  A server is its whole process group: its leader's number is kept by not reaping it until the
+ * group got its KILL, and its end is told only when the group is empty, so that nobody holds its connections any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+#define LOOK_S 0.02
+#define LOOKS_MOST 250u /* 5 s: what is left then has its KILL pending and will not run again */
+
+static bool group_is_empty(pid_t group)
+{
+	return kill(-group, 0) < 0 && errno == ESRCH;
+}
+
+/* One that can be told to have ended; NULL: none (yet). */
+static struct server *find_emptied(struct supervisor *s, bool *waiting)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		for (struct server *server = service->servers; server != NULL; server = server->next) {
+			if (server->group == 0)
+				continue;
+			if (group_is_empty(server->group) || server->patience > LOOKS_MOST)
+				return server;
+			*waiting = true;
+		}
+	return NULL;
+}
+
+static void look_at_groups(struct supervisor *s)
+{
+	struct server *server;
+	bool waiting = false;
+
+	/* Every end may change the lists: look again from the start. */
+	while ((server = find_emptied(s, &waiting)) != NULL) {
+		if (server->patience > LOOKS_MOST)
+			log_line(s, LEVEL_WARNING, server->service->name,
+				 "process group %d still has members that KILL did not end",
+				 (int)server->group);
+		server_ended(s, server);
+		waiting = false;
+	}
+	if (waiting && !ev_is_active(&s->group_watch))
+		ev_timer_start(s->loop, &s->group_watch);
+	else if (!waiting)
+		ev_timer_stop(s->loop, &s->group_watch);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)timer;
+	(void)events;
+	struct supervisor *s = ev_userdata(loop);
+
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		for (struct server *server = service->servers; server != NULL; server = server->next)
+			if (server->group != 0)
+				server->patience++;
+	look_at_groups(s);
+}
+
+static void reap(struct supervisor *s, pid_t pid)
+{
+	struct server *server = server_by_pid(s, pid);
+	int status;
+
+	/* While its leader is a zombie, the group's number is nobody else's. */
+	if (server != NULL)
+		kill(-pid, SIGKILL);
+	if (waitpid(pid, &status, WNOHANG) != pid)
+		return;
+	if (server != NULL)
+		server_died(s, server, status);
+	else if (pid == s->dispatcher.pid)
+		dispatcher_ended(s, status);
+	else if (pid == s->logger.pid)
+		logger_ended(s, status);
+	/* Anybody else was left to us, their subreaper, by a server. */
+}
+
+static void on_child(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	struct supervisor *s = ev_userdata(loop);
+
+	for (;;) {
+		siginfo_t info = {0};
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+			break;
+		reap(s, info.si_pid);
+	}
+	look_at_groups(s);
+}
+
+void reap_start(struct supervisor *s)
+{
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		log_line(s, LEVEL_WARNING, NULL,
+			 "cannot become a subreaper: %s; what servers leave behind goes to init",
+			 strerror(errno));
+	ev_timer_init(&s->group_watch, on_look, LOOK_S, LOOK_S);
+	ev_signal_init(&s->sigchld, on_child, SIGCHLD);
+	ev_signal_start(s->loop, &s->sigchld);
+}
+
+/* How many of our children got KILL; 0 also when this kernel does not tell its children. */
+static unsigned kill_children(void)
+{
+	char path[64], text[4096];
+	unsigned count = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	for (char *at = text, *end;; at = end) {
+		long pid = strtol(at, &end, 10);
+		if (end == at || pid <= 1)
+			break;
+		kill((pid_t)pid, SIGKILL);
+		count++;
+	}
+	return count;
+}
+
+void reap_strays(void)
+{
+	/* Their children come to us as they die: look until there are none, for a second at most. */
+	for (unsigned i = 0; i < 100 && kill_children() > 0; i++) {
+		struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			continue;
+		nanosleep(&pause, NULL);
+	}
+}

@@ -1,0 +1,128 @@
+/*
+ * reload.c: reads the table again: all of it takes effect, or nothing.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor.h"
+
+static void add(struct diagnostics *to, enum severity severity, const char *text)
+{
+	struct diagnostic *grown = realloc(to->item, (to->count + 1) * sizeof(*grown));
+
+	if (grown == NULL)
+		return;
+	to->item = grown;
+	char *copy = strdup(text);
+	if (copy == NULL)
+		return;
+	to->item[to->count++] = (struct diagnostic){.severity = severity, .text = copy};
+	if (severity == MISTAKE)
+		to->mistakes++;
+	else
+		to->warnings++;
+}
+
+static void copy(struct diagnostics *to, const struct diagnostics *from)
+{
+	*to = (struct diagnostics){0};
+	for (size_t i = 0; i < from->count; i++)
+		add(to, from->item[i].severity, from->item[i].text);
+}
+
+static void tell_begin(struct supervisor *s)
+{
+	char text[64];
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+		 (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+	notify_send(s, text);
+}
+
+static int refused(struct supervisor *s, const struct diagnostics *diagnostics)
+{
+	s->reload_ok = false;
+	copy(&s->reload_problems, diagnostics);
+	for (size_t i = 0; i < diagnostics->count; i++)
+		log_line(s, diagnostics->item[i].severity == MISTAKE ? LEVEL_ERROR : LEVEL_WARNING, NULL,
+			 "%s", diagnostics->item[i].text);
+	log_line(s, LEVEL_ERROR, NULL, "reload failed: %zu mistake%s; the old table stays in force",
+		 diagnostics->mistakes, diagnostics->mistakes == 1 ? "" : "s");
+	return 78;
+}
+
+/* What has to be there before the new table may take effect. */
+static int prepare(struct supervisor *s, const struct table *table, struct diagnostics *diagnostics)
+{
+	struct limits_needed needed;
+	struct table_diff diff;
+	char problem[LOGGER_LINE];
+
+	limits_needed(table, &needed);
+	if (limits_raise(&needed, problem, sizeof(problem)) < 0 ||
+	    targets_apply(s, table, problem, sizeof(problem)) < 0) {
+		add(diagnostics, MISTAKE, problem);
+		return -1;
+	}
+	if (table_diff(s->table, table, &diff) < 0) {
+		add(diagnostics, MISTAKE, "no memory for the new table");
+		return -1;
+	}
+	if (diff.needs_restart)
+		add(diagnostics, WARNING,
+		    "warning: runtime-dir, pidfile and dispatcher { } change only at a restart: the old ones "
+		    "stay in force");
+	table_diff_free(&diff);
+	return 0;
+}
+
+static int take(struct supervisor *s, struct table *table, struct diagnostics *diagnostics)
+{
+	struct diagnostics warnings;
+
+	copy(&warnings, diagnostics);
+	int unbound = apply_table(s, table, &warnings);
+	if (unbound < 0) {
+		diagnostics_free(&warnings);
+		table_free(table);
+		add(diagnostics, MISTAKE,
+		    unbound == -ENOMEM ? "no memory for the new table" : strerror(-unbound));
+		return refused(s, diagnostics);
+	}
+	s->reload_ok = true;
+	for (size_t i = 0; i < diagnostics->count; i++)
+		log_line(s, LEVEL_WARNING, NULL, "%s", diagnostics->item[i].text);
+	log_line(s, LEVEL_NOTICE, NULL, "reloaded %s", s->config_file);
+	return unbound > 0 ? 1 : 0;
+}
+
+int reload_table(struct supervisor *s, struct diagnostics *diagnostics)
+{
+	struct table_options options = {.privileged = s->privileged, .runtime_dir = s->runtime_dir_option};
+	int code;
+
+	*diagnostics = (struct diagnostics){0};
+	if (s->stopping || !s->running) {
+		add(diagnostics, MISTAKE, s->stopping ? "the daemon is stopping" : "the daemon is starting");
+		return 1;
+	}
+	tell_begin(s);
+	diagnostics_free(&s->reload_problems);
+	s->reload_problems = (struct diagnostics){0};
+	s->reload_s = (uint64_t)time(NULL);
+	struct table *table = table_read(s->config_file, &options, diagnostics);
+	if (table == NULL) {
+		code = refused(s, diagnostics);
+	} else if (prepare(s, table, diagnostics) < 0) {
+		table_free(table);
+		code = refused(s, diagnostics);
+	} else {
+		code = take(s, table, diagnostics);
+	}
+	notify_send(s, "READY=1\n");
+	return code;
+}

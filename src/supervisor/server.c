@@ -1,0 +1,296 @@
+/*
+ * server.c: one server's life, from its start to the signals that end it.  Its end is in server_end.c.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lust.h"
+#include "supervisor.h"
+
+#define STARTS_A_TURN 16u /* forks in one turn of the loop: the rest of the loop has its say between them */
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
+
+struct server *server_new(struct supervisor *s, struct service *service, unsigned instance)
+{
+	struct server *server = calloc(1, sizeof(*server));
+	struct server **at = &service->servers;
+
+	if (server == NULL)
+		return NULL;
+	server->slot = BOARD_NONE;
+	server->service = service;
+	server->instance = instance;
+	server->exec_error = server->pidfile_fd = -1;
+	ev_timer_init(&server->timer, on_timer, 0., 0.);
+	server->timer.data = server;
+	server->phase = PHASE_BACKOFF;
+	server->phase_since_ms = clock_ms();
+	while (*at != NULL && !((*at)->external && instance > 0) &&
+	       ((*at)->instance <= instance || instance == 0))
+		at = &(*at)->next;
+	server->next = *at;
+	*at = server;
+	(void)s;
+	return server;
+}
+
+void server_remove(struct supervisor *s, struct server *server)
+{
+	struct server **at = &server->service->servers;
+
+	while (*at != server)
+		at = &(*at)->next;
+	*at = server->next;
+	ev_timer_stop(s->loop, &server->timer);
+	sources_forget(s, server);
+	if (server->exec_error >= 0)
+		close(server->exec_error);
+	if (server->pidfile_fd >= 0)
+		lust_pidfile_close(server->pidfile_fd, server->pidfile_path);
+	free(server->pidfile_path);
+	free(server);
+}
+
+struct server *server_by_pid(struct supervisor *s, pid_t pid)
+{
+	for (struct service *service = s->services; service != NULL; service = service->next)
+		for (struct server *server = service->servers; server != NULL; server = server->next)
+			if (server->pid == pid && !server->external)
+				return server;
+	return NULL;
+}
+
+void server_phase(struct supervisor *s, struct server *server, enum server_phase phase, uint32_t timeout_ms)
+{
+	server->phase = phase;
+	server->phase_since_ms = clock_ms();
+	server->until_ms = timeout_ms > 0 ? server->phase_since_ms + timeout_ms : 0;
+	ev_timer_stop(s->loop, &server->timer);
+	if (timeout_ms > 0) {
+		ev_timer_set(&server->timer, timeout_ms / 1000., 0.);
+		ev_timer_start(s->loop, &server->timer);
+	}
+}
+
+static bool turn_is_full(struct supervisor *s)
+{
+	if (ev_now(s->loop) != s->starts_turn) {
+		s->starts_turn = ev_now(s->loop);
+		s->starts_in_turn = 0;
+	}
+	return ++s->starts_in_turn > STARTS_A_TURN;
+}
+
+void server_start(struct supervisor *s, struct server *server)
+{
+	const struct table_service *want = server->service->want;
+
+	if (turn_is_full(s)) {
+		server_phase(s, server, PHASE_BACKOFF, 1);
+		return;
+	}
+	server->built = server->service->generation;
+	server->misbehaved = server->clean = false;
+	server->patience = 0;
+	server->started_ms = clock_ms();
+	if (spawn_server(s, server, server->last_exit, sizeof(server->last_exit)) < 0) {
+		server->last_exit_s = (uint64_t)time(NULL);
+		server_ended(s, server);
+		return;
+	}
+	log_line(s, LEVEL_INFO, server->service->name, "server %u (pid %d) started", server->instance,
+		 (int)server->pid);
+	server_phase(s, server, PHASE_STARTING, want->server.ready_timeout_ms);
+	push_server(s, server);
+	control_service_changed(s, server->service);
+}
+
+/* A server from outside is not ours to signal: it is let go. */
+static void forget(struct supervisor *s, struct server *server)
+{
+	struct link_message message = {.version = LINK_VERSION,
+				       .type = LINK_FORGET,
+				       .slot = {.slot = server->slot, .generation = server->generation}};
+
+	dispatcher_send(s, &message, NULL, 0);
+	slot_free(s, server->slot);
+	server_remove(s, server);
+}
+
+static void signal_stop(struct supervisor *s, struct server *server)
+{
+	struct service *service = server->service;
+
+	/* Its leader is our child and not reaped: the number is still its own.  One that was stopped must go on to obey. */
+	kill(server->pid, service->stop_signal);
+	kill(server->pid, SIGCONT);
+	server_phase(s, server, PHASE_STOPPING, service->stop_timeout_ms > 0 ? service->stop_timeout_ms : 1);
+}
+
+static void kill_group(struct supervisor *s, struct server *server)
+{
+	/* A child that did not come to its own session yet is no group: then it is alone. */
+	if (kill(-server->pid, SIGKILL) < 0)
+		kill(server->pid, SIGKILL);
+	server_phase(s, server, PHASE_KILLING, 0);
+}
+
+static void drain(struct supervisor *s, struct server *server)
+{
+	struct link_message message = {.version = LINK_VERSION,
+				       .type = LINK_DRAIN,
+				       .slot = {.slot = server->slot, .generation = server->generation}};
+
+	/* Without a dispatcher the next one is told with the table. */
+	dispatcher_send(s, &message, NULL, 0);
+	server_phase(s, server, PHASE_DRAINING,
+		     server->service->drain_timeout_ms > 0 ? server->service->drain_timeout_ms : 1);
+}
+
+static void stop_external(struct supervisor *s, struct server *server, bool with_drain)
+{
+	bool can_drain = with_drain && !(s->stopping && !dispatcher_pushed(s));
+
+	if (!can_drain)
+		forget(s, server);
+	else if (server->phase != PHASE_DRAINING)
+		drain(s, server);
+}
+
+void server_stop(struct supervisor *s, struct server *server, bool with_drain)
+{
+	server->retiring = true;
+	if (server->external) {
+		stop_external(s, server, with_drain);
+		return;
+	}
+	switch (server->phase) {
+	case PHASE_BACKOFF:
+	case PHASE_STOPPED:
+	case PHASE_FAILED:
+		server_remove(s, server);
+		break;
+	case PHASE_READY:
+		if (with_drain && !(s->stopping && !dispatcher_pushed(s)))
+			drain(s, server);
+		else
+			signal_stop(s, server);
+		break;
+	case PHASE_STARTING:
+		/* It holds no connection yet. */
+		signal_stop(s, server);
+		break;
+	case PHASE_DRAINING:
+		if (!with_drain)
+			signal_stop(s, server);
+		break;
+	case PHASE_STOPPING:
+	case PHASE_KILLING:
+		break;
+	}
+}
+
+void server_misbehaved(struct supervisor *s, struct server *server, const char *why)
+{
+	log_line(s, LEVEL_ERROR, server->service->name, "server %u (pid %d): %s: stopped", server->instance,
+		 (int)server->pid, why);
+	server->misbehaved = true;
+	snprintf(server->last_exit, sizeof(server->last_exit), "%s", why);
+	signal_stop(s, server);
+	control_service_changed(s, server->service);
+}
+
+void server_registered(struct supervisor *s, struct server *server)
+{
+	if (server->phase != PHASE_STARTING)
+		return;
+	if (server->exec_error >= 0)
+		close(server->exec_error);
+	server->exec_error = -1;
+	server_phase(s, server, PHASE_READY, 0);
+	log_line(s, LEVEL_DEBUG, server->service->name, "server %u (pid %d) is ready", server->instance,
+		 (int)server->pid);
+	control_service_changed(s, server->service);
+	service_reconcile(s, server->service);
+}
+
+void server_idle(struct supervisor *s, struct server *server)
+{
+	struct service *service = server->service;
+
+	if (server->phase != PHASE_DRAINING)
+		return;
+	if (!server->external) {
+		signal_stop(s, server);
+		return;
+	}
+	forget(s, server);
+	control_service_changed(s, service);
+	service_sweep(s);
+	stop_check(s);
+}
+
+void server_left(struct supervisor *s, struct server *server, const char *reason)
+{
+	if (server->phase != PHASE_STARTING && server->phase != PHASE_READY)
+		return;
+	if (reason[0] != '\0') {
+		server_misbehaved(s, server, reason);
+		return;
+	}
+	/* It will end by itself; what it still holds it may finish. */
+	log_line(s, LEVEL_NOTICE, server->service->name, "server %u (pid %d) deregistered", server->instance,
+		 (int)server->pid);
+	server_phase(s, server, PHASE_DRAINING,
+		     server->service->drain_timeout_ms > 0 ? server->service->drain_timeout_ms : 1);
+	control_service_changed(s, server->service);
+}
+
+static void drain_timeout(struct supervisor *s, struct server *server)
+{
+	log_line(s, LEVEL_WARNING, server->service->name,
+		 "server %u (pid %d) still holds connections after drain-timeout", server->instance,
+		 (int)server->pid);
+	if (!server->external) {
+		signal_stop(s, server);
+		return;
+	}
+	forget(s, server);
+	service_sweep(s);
+	stop_check(s);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)events;
+	struct supervisor *s = ev_userdata(loop);
+	struct server *server = timer->data;
+
+	switch (server->phase) {
+	case PHASE_BACKOFF:
+		server_start(s, server);
+		break;
+	case PHASE_STARTING:
+		server_misbehaved(s, server, "did not register within ready-timeout");
+		break;
+	case PHASE_DRAINING:
+		drain_timeout(s, server);
+		break;
+	case PHASE_STOPPING:
+		log_line(s, LEVEL_WARNING, server->service->name,
+			 "server %u (pid %d) did not end within stop-timeout: killed", server->instance,
+			 (int)server->pid);
+		kill_group(s, server);
+		break;
+	case PHASE_READY:
+	case PHASE_KILLING:
+	case PHASE_STOPPED:
+	case PHASE_FAILED:
+		break;
+	}
+}

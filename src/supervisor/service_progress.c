@@ -1,0 +1,41 @@
+/*
+ * service_progress.c: how far `up`, `down`, `roll` or a reload got with a service.  Pure.
+ */
+#include "supervisor.h"
+
+static enum service_progress progress_of(const struct service *service, const struct server *server)
+{
+	if (server->retiring)
+		return PROGRESS_UNDER_WAY;
+	switch (server->phase) {
+	case PHASE_READY:
+		return server->built == service->generation ? PROGRESS_DONE : PROGRESS_UNDER_WAY;
+	case PHASE_STOPPED:
+	case PHASE_FAILED:
+		return PROGRESS_FAILED;
+	case PHASE_BACKOFF:
+		return server->failures > 0 ? PROGRESS_FAILED : PROGRESS_UNDER_WAY;
+	case PHASE_STARTING:
+	case PHASE_DRAINING:
+	case PHASE_STOPPING:
+	case PHASE_KILLING:
+		break;
+	}
+	return PROGRESS_UNDER_WAY;
+}
+
+enum service_progress service_progress(const struct service *service)
+{
+	enum service_progress worst = PROGRESS_DONE;
+	unsigned count = 0;
+
+	for (const struct server *server = service->servers; server != NULL; server = server->next) {
+		if (server->external)
+			continue;
+		enum service_progress progress = progress_of(service, server);
+		count++;
+		if (progress > worst)
+			worst = progress;
+	}
+	return worst == PROGRESS_DONE && count < service_wanted(service) ? PROGRESS_UNDER_WAY : worst;
+}

@@ -1,0 +1,203 @@
+/*
+ * service_state.c: what `status` calls a service, and why.  Pure.  The worst trouble names the state.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "supervisor.h"
+
+struct count {
+	unsigned ready, starting, backoff, stopped, failed, ending, external;
+	const struct server *failed_one, *stopped_one, *backoff_one;
+};
+
+static struct count count_servers(const struct service *service)
+{
+	struct count count = {0};
+
+	for (const struct server *server = service->servers; server != NULL; server = server->next) {
+		count.external += server->external;
+		switch (server->phase) {
+		case PHASE_READY:
+			count.ready++;
+			break;
+		case PHASE_STARTING:
+			count.starting++;
+			break;
+		case PHASE_BACKOFF:
+			/* One that never failed just waits for its turn to start. */
+			if (server->failures == 0) {
+				count.starting++;
+				break;
+			}
+			count.backoff++;
+			if (count.backoff_one == NULL || server->until_ms < count.backoff_one->until_ms)
+				count.backoff_one = server;
+			break;
+		case PHASE_STOPPED:
+			count.stopped++;
+			count.stopped_one = server;
+			break;
+		case PHASE_FAILED:
+			count.failed++;
+			count.failed_one = server;
+			break;
+		case PHASE_DRAINING:
+		case PHASE_STOPPING:
+		case PHASE_KILLING:
+			count.ending++;
+			break;
+		}
+	}
+	return count;
+}
+
+/* A moment of CLOCK_MONOTONIC as wall clock seconds. */
+static uint64_t wall(uint64_t moment_ms)
+{
+	uint64_t now = clock_ms();
+
+	return moment_ms > now ? (uint64_t)time(NULL) + (moment_ms - now + 999) / 1000 : 0;
+}
+
+static const struct listener *unbound(const struct service *service, unsigned *bound, unsigned *missing)
+{
+	const struct listener *first = NULL;
+
+	*bound = *missing = 0;
+	for (const struct listener *listener = service->listeners; listener != NULL;
+	     listener = listener->next) {
+		if (listener->fd >= 0) {
+			(*bound)++;
+			continue;
+		}
+		(*missing)++;
+		if (first == NULL)
+			first = listener;
+	}
+	return first;
+}
+
+static void say_unbound(const struct listener *listener, char reason[160], uint64_t *until_s)
+{
+	char address[ADDRESS_TEXT];
+	const char *hint = listen_hint(listener->error, &listener->want->address);
+
+	snprintf(reason, 160, "%s: %s%s%s", address_format(&listener->want->address, address),
+		 strerror(listener->error), hint[0] != '\0' ? "; " : "", hint);
+	*until_s = wall(listener->retry_ms);
+}
+
+static void say_server(const struct server *server, const char *what, char reason[160])
+{
+	/* The reason is cut before what it means: that is the part that helps. */
+	snprintf(reason, 160, "server %u: %.60s%s%.80s", server->instance, server->last_exit,
+		 server->last_exit[0] != '\0' ? "; " : "", what);
+}
+
+/* Nothing can be served, and only the administrator can change it. */
+static bool is_failed(const struct service *service, const struct count *count, char reason[160],
+		      uint64_t *until_s)
+{
+	unsigned bound, missing;
+	const struct listener *listener = unbound(service, &bound, &missing);
+
+	if (missing > 0 && bound == 0) {
+		say_unbound(listener, reason, until_s);
+		return true;
+	}
+	if (count->failed == 0 || count->ready > 0)
+		return false;
+	char what[96];
+	snprintf(what, sizeof(what), "given up (restart-limit): `lust-inetd up %.40s` tries again",
+		 service->name);
+	say_server(count->failed_one, what, reason);
+	return true;
+}
+
+static bool is_stopped(const struct service *service, const struct count *count, char reason[160])
+{
+	if (service->down) {
+		snprintf(reason, 160, "stopped by `down`: `lust-inetd up %.63s` starts it", service->name);
+		return true;
+	}
+	if (count->stopped == 0 || count->ready + count->starting + count->backoff > 0)
+		return false;
+	say_server(count->stopped_one, "not started again (restart)", reason);
+	return true;
+}
+
+static bool is_full(const struct board_reading *reading, const struct count *count, char reason[160])
+{
+	uint64_t now = clock_ms();
+
+	if (reading->full_since_ms == 0 || reading->full_since_ms > now || count->ready == 0)
+		return false;
+	double waited = (double)(now - reading->full_since_ms) / 1000.;
+	snprintf(reason, 160, "no server has room for %.1f s; raise instances, or the servers' capacity",
+		 waited);
+	return true;
+}
+
+static bool is_degraded(const struct service *service, const struct count *count, char reason[160],
+			uint64_t *until_s)
+{
+	unsigned bound, missing;
+	const struct listener *listener = unbound(service, &bound, &missing);
+
+	if (missing > 0) {
+		say_unbound(listener, reason, until_s);
+		return true;
+	}
+	if (count->failed > 0) {
+		say_server(count->failed_one, "given up (restart-limit)", reason);
+		return true;
+	}
+	if (count->backoff > 0) {
+		say_server(count->backoff_one, "waits to be started again (restart-delay)", reason);
+		*until_s = wall(count->backoff_one->until_ms);
+		return true;
+	}
+	if (count->stopped > 0) {
+		say_server(count->stopped_one, "not started again (restart)", reason);
+		return true;
+	}
+	return false;
+}
+
+static bool is_starting(const struct service *service, const struct count *count, char reason[160])
+{
+	unsigned wanted = service_wanted(service);
+
+	if (wanted == 0 ||
+	    count->ready - (count->external < count->ready ? count->external : count->ready) >= wanted)
+		return false;
+	snprintf(reason, 160, "%u of %u servers registered", count->ready, wanted);
+	return true;
+}
+
+enum control_service_state service_state(const struct supervisor *s, const struct service *service,
+					 const struct board_reading *reading, char reason[160],
+					 uint64_t *until_s)
+{
+	struct count count = count_servers(service);
+
+	(void)s;
+	reason[0] = '\0';
+	*until_s = 0;
+	if (is_failed(service, &count, reason, until_s))
+		return SERVICE_FAILED;
+	if (is_stopped(service, &count, reason))
+		return SERVICE_STOPPED;
+	if (is_full(reading, &count, reason))
+		return SERVICE_FULL;
+	if (is_degraded(service, &count, reason, until_s))
+		return SERVICE_DEGRADED;
+	if (is_starting(service, &count, reason))
+		return SERVICE_STARTING;
+	if (service_wanted(service) == 0 && count.ready == 0) {
+		snprintf(reason, 160, "no server has registered (start = external)");
+		return SERVICE_WAITING;
+	}
+	return SERVICE_READY;
+}

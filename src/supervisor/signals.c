@@ -1,0 +1,84 @@
+/*
+ * signals.c: what the daemon does when it is signalled.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "supervisor.h"
+
+static void ours(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
+}
+
+void signals_block(void)
+{
+	sigset_t set;
+
+	ours(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)events;
+	struct supervisor *s = ev_userdata(loop);
+
+	/* A second one does not wait for anybody's connections. */
+	log_line(s, LEVEL_INFO, NULL, "SIG%s", sigabbrev_np(watcher->signum));
+	stop_begin(s, s->stopping);
+}
+
+static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	struct diagnostics diagnostics = {0};
+
+	reload_table(ev_userdata(loop), &diagnostics);
+	diagnostics_free(&diagnostics);
+}
+
+static void on_reopen(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	logger_reopen(ev_userdata(loop));
+}
+
+static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)watcher;
+	(void)events;
+	log_line(ev_userdata(loop), LEVEL_WARNING, NULL,
+		 "SIGUSR2: upgrade is not supported yet; `lust-inetd restart` runs the programs now on disk");
+}
+
+static void watch(struct supervisor *s, ev_signal *watcher, void (*call)(struct ev_loop *, ev_signal *, int),
+		  int number)
+{
+	ev_signal_init(watcher, call, number);
+	ev_signal_start(s->loop, watcher);
+}
+
+void signals_start(struct supervisor *s)
+{
+	watch(s, &s->sigterm, on_stop, SIGTERM);
+	watch(s, &s->sigint, on_stop, SIGINT);
+	watch(s, &s->sighup, on_reload, SIGHUP);
+	watch(s, &s->sigusr1, on_reopen, SIGUSR1);
+	watch(s, &s->sigusr2, on_upgrade, SIGUSR2);
+	reap_start(s);
+
+	sigset_t set;
+	ours(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
