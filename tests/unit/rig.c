@@ -1,0 +1,306 @@
+/*
+ * rig.c: see rig.h.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "rig.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+uint64_t rig_now_ms(void)
+{
+	return clock_us() / 1000;
+}
+
+static void start(struct rig *rig)
+{
+	int ends[2];
+	ck_assert_int_eq(channel_pair(ends), 0);
+	channel_init(&rig->link, ends[0], sizeof(struct link_message));
+	struct dispatcher_parts parts = {
+		.link = ends[1],
+		.board = fcntl(rig->board_fd, F_DUPFD_CLOEXEC, 3),
+		.events = fcntl(rig->events[1], F_DUPFD_CLOEXEC, 3),
+		.door = rig->door >= 0 ? fcntl(rig->door, F_DUPFD_CLOEXEC, 3) : -1,
+		.generation = ++rig->generation,
+	};
+	rig->d = dispatcher_new(&parts);
+	ck_assert_ptr_nonnull(rig->d);
+}
+
+static void listen_tcp(struct rig *rig)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	rig->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ck_assert_int_ge(rig->listener, 0);
+	ck_assert_int_eq(bind(rig->listener, (struct sockaddr *)&address, length), 0);
+	ck_assert_int_eq(listen(rig->listener, 1024), 0);
+	ck_assert_int_eq(getsockname(rig->listener, (struct sockaddr *)&address, &length), 0);
+	rig->port = ntohs(address.sin_port);
+}
+
+static void listen_door(struct rig *rig)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int on = 1;
+	char directory[] = "/tmp/lust-unit-XXXXXX";
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(rig->door_path, sizeof(rig->door_path), "%s/door", directory);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", rig->door_path);
+	rig->door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	ck_assert_int_ge(rig->door, 0);
+	ck_assert_int_eq(setsockopt(rig->door, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+	ck_assert_int_eq(bind(rig->door, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(listen(rig->door, 64), 0);
+}
+
+void rig_open(struct rig *rig)
+{
+	*rig = (struct rig){.door = -1};
+	rig->board_fd = board_create();
+	ck_assert_int_ge(rig->board_fd, 0);
+	ck_assert_int_eq(pipe2(rig->events, O_CLOEXEC | O_NONBLOCK), 0);
+	listen_tcp(rig);
+	listen_door(rig);
+	rig->service = (struct link_service){.fresh = 1,
+					     .name = "web",
+					     .window = 64,
+					     .take_timeout_ms = 5000,
+					     .supervised = 1,
+					     .max_registered = 8};
+	start(rig);
+}
+
+void rig_kill(struct rig *rig)
+{
+	dispatcher_free(rig->d);
+	rig->d = NULL;
+	channel_close(&rig->link);
+}
+
+void rig_revive(struct rig *rig)
+{
+	rig->service.fresh = 0;
+	start(rig);
+}
+
+void rig_close(struct rig *rig)
+{
+	if (rig->d)
+		rig_kill(rig);
+	close(rig->board_fd);
+	close(rig->events[0]);
+	close(rig->events[1]);
+	close(rig->listener);
+	close(rig->door);
+	unlink(rig->door_path);
+	*strrchr(rig->door_path, '/') = 0;
+	rmdir(rig->door_path);
+}
+
+void rig_turn(struct rig *rig)
+{
+	ev_run(rig->d->loop, EVRUN_NOWAIT);
+	turn_end(rig->d);
+	const char *wrong = invariant_broken(rig->d);
+	ck_assert_msg(!wrong, "%s", wrong ? wrong : "");
+}
+
+void rig_say(struct rig *rig, const struct link_message *message, const int *fds, unsigned count)
+{
+	struct link_message copy = *message;
+	copy.version = LINK_VERSION;
+	ck_assert_int_eq(channel_send(&rig->link, &copy, fds, count), 0);
+	for (unsigned i = 0; i < 3; i++)
+		rig_turn(rig);
+}
+
+static void say_server(struct rig *rig, const struct rig_server *server, unsigned flags)
+{
+	struct link_message message = {.type = LINK_SERVER};
+	message.server = (struct link_server){
+		.slot = server->slot,
+		.generation = server->generation,
+		.instance = server->slot + 1,
+		.flags = flags,
+		.pid = getpid(),
+		.uid = getuid(),
+		.gid = getgid(),
+	};
+	rig_say(rig, &message, (int[]){server->ours, server->theirs}, 2);
+}
+
+void rig_table(struct rig *rig, const struct rig_server *servers, unsigned count, unsigned flags)
+{
+	struct link_message message = {.type = LINK_BEGIN};
+	message.begin = (struct link_begin){++rig->tables, 1, 1, count};
+	rig_say(rig, &message, NULL, 0);
+	message = (struct link_message){.type = LINK_SERVICE};
+	message.service = rig->service;
+	rig_say(rig, &message, NULL, 0);
+	if (rig->with_rule) {
+		message = (struct link_message){.type = LINK_RULE};
+		message.rule = rig->rule;
+		rig_say(rig, &message, NULL, 0);
+	}
+	message = (struct link_message){.type = LINK_LISTENER};
+	message.listener.address = (struct address){
+		.kind = ADDRESS_TCP, .family = AF_INET, .port = rig->port, .ip = {127, 0, 0, 1}};
+	rig_say(rig, &message, &rig->listener, !rig->d->listener[0]);
+	for (unsigned i = 0; i < count; i++)
+		say_server(rig, &servers[i], flags);
+	message = (struct link_message){.type = LINK_COMMIT};
+	message.commit.table = rig->tables;
+	rig_say(rig, &message, NULL, 0);
+	rig_expect(rig, LINK_COMMITTED);
+}
+
+void rig_expect(struct rig *rig, enum link_type type)
+{
+	do {
+		RIG_UNTIL(rig, channel_receive(&rig->link, &rig->last, rig->last_fds, &rig->last_count) == 1);
+		ck_assert_ptr_null(
+			link_check_from_dispatcher(&rig->last, sizeof(rig->last), rig->last_count));
+		rig->slots_freed += rig->last.type == LINK_SLOT_FREE;
+	} while (rig->last.type != type);
+}
+
+struct event rig_event(struct rig *rig, enum event_code code)
+{
+	struct event event;
+	do
+		RIG_UNTIL(rig, read(rig->events[0], &event, sizeof(event)) == (ssize_t)sizeof(event));
+	while (event.code != code);
+	return event;
+}
+
+void rig_server_pair(struct rig *rig, struct rig_server *server, uint32_t slot)
+{
+	int ends[2], on = 1;
+	(void)rig;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	ck_assert_int_eq(setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)), 0);
+	*server = (struct rig_server){.slot = slot, .generation = 1, .ours = ends[0], .theirs = ends[1]};
+	server->fd = fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
+}
+
+void rig_server(struct rig *rig, struct rig_server *server, uint32_t slot, uint32_t capacity, uint32_t batch)
+{
+	rig_server_pair(rig, server, slot);
+	say_server(rig, server, 0);
+	rig_hear(rig, server, LUST_WIRE_HELLO);
+	ck_assert_uint_eq(server->message.hello.generation, rig->generation);
+	ck_assert_uint_eq(server->message.hello.slot, slot);
+	rig_register(rig, server, capacity, batch, 0, 0, 0);
+	rig_expect(rig, LINK_REGISTERED);
+	rig_hear(rig, server, LUST_WIRE_REGISTERED);
+}
+
+static void send_wire(struct rig_server *server, const union lust_wire_message *message)
+{
+	ck_assert_int_eq(
+		lust_message_send(server->fd, message, lust_wire_length(message), NULL, 0, MSG_DONTWAIT), 0);
+}
+
+void rig_register(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
+		  uint32_t held, uint32_t last_batch, uint32_t flags)
+{
+	union lust_wire_message message = {0};
+	message.reg = (struct lust_wire_register){
+		.header = {LUST_WIRE_VERSION, LUST_WIRE_REGISTER, 0},
+		.generation = rig->generation,
+		.capacity = capacity,
+		.batch = batch,
+		.held = held,
+		.last_batch = last_batch,
+		.flags = flags,
+		.service = "web",
+	};
+	send_wire(server, &message);
+}
+
+void rig_server_close(struct rig_server *server)
+{
+	close(server->ours);
+	close(server->theirs);
+	close(server->fd);
+}
+
+void rig_hear(struct rig *rig, struct rig_server *server, enum lust_wire_type type)
+{
+	RIG_UNTIL(rig, lust_message_receive(server->fd, &server->message, sizeof(server->message),
+					    &server->from, LUST_MESSAGE_FDS, MSG_DONTWAIT) == 1);
+	ck_assert_ptr_null(lust_wire_check_from_daemon(&server->message, server->from.length));
+	ck_assert_uint_eq(server->message.header.type, type);
+	if (type == LUST_WIRE_CONNECTIONS)
+		ck_assert_uint_eq(server->from.count, server->message.header.count);
+}
+
+void rig_hear_nothing(struct rig *rig, struct rig_server *server)
+{
+	for (unsigned i = 0; i < 5; i++)
+		rig_turn(rig);
+	struct pollfd look = {.fd = server->fd, .events = POLLIN};
+	ck_assert_int_eq(poll(&look, 1, 0), 0);
+}
+
+void rig_ids(struct rig_server *server, enum lust_wire_type type, const uint64_t *ids, uint32_t count)
+{
+	union lust_wire_message message = {0};
+	message.header = (struct lust_wire_header){LUST_WIRE_VERSION, (uint16_t)type, count};
+	memcpy(message.ids.id, ids, count * sizeof(*ids));
+	send_wire(server, &message);
+}
+
+void rig_word(struct rig_server *server, enum lust_wire_type type)
+{
+	union lust_wire_message message = {0};
+	message.header = (struct lust_wire_header){LUST_WIRE_VERSION, (uint16_t)type, 0};
+	send_wire(server, &message);
+}
+
+int rig_connect(const struct rig *rig)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons(rig->port),
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+struct board_reading rig_read(const struct rig *rig)
+{
+	struct board_reading reading;
+	struct board *board = board_map(rig->board_fd, false);
+	ck_assert_ptr_nonnull(board);
+	board_read_service(board, 0, &reading);
+	board_unmap(board);
+	return reading;
+}
+
+void rig_until_accepted(struct rig *rig, uint64_t accepted)
+{
+	RIG_UNTIL(rig, rig_read(rig).accepted >= accepted);
+}
+
+void rig_until_taken(struct rig *rig, uint64_t taken)
+{
+	RIG_UNTIL(rig, rig_read(rig).taken >= taken);
+}

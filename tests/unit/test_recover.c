@@ -1,0 +1,293 @@
+/*
+ * test_recover.c: a dispatcher dies; the next one goes on with the board, the kept pairs and what the servers say.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "rig.h"
+
+static struct rig rig;
+static struct rig_server one, two;
+static int clients[8];
+
+static void setup(void)
+{
+	rig_open(&rig);
+	rig_table(&rig, NULL, 0, 0);
+}
+
+static void teardown(void)
+{
+	for (unsigned i = 0; i < 8; i++)
+		close(clients[i]);
+	rig_close(&rig);
+}
+
+static void connect_clients(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		clients[i] = rig_connect(&rig);
+	rig_until_accepted(&rig, count);
+}
+
+static void new_dispatcher(unsigned servers, unsigned flags)
+{
+	struct rig_server both[2] = {one, two};
+	rig_kill(&rig);
+	rig_revive(&rig);
+	rig_table(&rig, both, servers, flags);
+}
+
+/* What the server had not received goes out again under a new id; nothing is lost, no client is refused. */
+START_TEST(test_unreceived_is_served_again)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(2);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	lust_message_close_from(&one.from, 0);
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	rig_until_taken(&rig, 1);
+
+	new_dispatcher(1, 0);
+	clients[2] = rig_connect(&rig);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	ck_assert_uint_eq(one.message.hello.generation, 2);
+	rig_hear_nothing(&rig, &one);
+	rig_register(&rig, &one, 0, 64, 1, 1, 0);
+	rig_expect(&rig, LINK_REGISTERED);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	ck_assert_uint_eq(LUST_ID_GENERATION(one.message.connections.entry[0].id), 2);
+	ck_assert_uint_eq(one.message.connections.batch, 3);
+	ck_assert_int_eq(write(clients[1], "x", 1), 1);
+	char byte;
+	ck_assert_int_eq(read(one.from.fd[0], &byte, 1), 1);
+	lust_message_close_from(&one.from, 0);
+	rig_until_accepted(&rig, 3);
+	/* DONE of the older generation. */
+	rig_ids(&one, LUST_WIRE_DONE, &id, 1);
+	RIG_UNTIL(&rig, rig_read(&rig).done == 1);
+	ck_assert_uint_eq(rig_read(&rig).lost, 0);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* Messages that the dead dispatcher had not read count as if it had. */
+START_TEST(test_unread_acknowledgements)
+{
+	rig_server(&rig, &one, 0, 0, 64);
+	connect_clients(3);
+	uint64_t ids[3];
+	unsigned got = 0;
+	while (got < 3) {
+		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+		for (unsigned i = 0; i < one.message.header.count; i++)
+			ids[got++] = one.message.connections.entry[i].id;
+		lust_message_close_from(&one.from, 0);
+	}
+	uint32_t batch = one.message.connections.batch;
+	rig_kill(&rig);
+	rig_ids(&one, LUST_WIRE_TAKEN, ids, 2);
+	rig_ids(&one, LUST_WIRE_DONE, ids, 1);
+	rig_revive(&rig);
+	rig_table(&rig, &one, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 64, 2, batch, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.taken, 2);
+	ck_assert_uint_eq(reading.done, 1);
+	ck_assert_uint_eq(reading.pending, 1); /* explicit_take: still the server's to say */
+	rig_ids(&one, LUST_WIRE_TAKEN, ids + 2, 1);
+	rig_until_taken(&rig, 3);
+	ck_assert_uint_eq(rig_read(&rig).lost, 0);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* `held` tells what ended while nobody listened. */
+START_TEST(test_held_is_the_truth)
+{
+	rig_server(&rig, &one, 0, 0, 64);
+	connect_clients(2);
+	uint64_t ids[2];
+	unsigned got = 0;
+	while (got < 2) {
+		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+		for (unsigned i = 0; i < one.message.header.count; i++)
+			ids[got++] = one.message.connections.entry[i].id;
+		lust_message_close_from(&one.from, 0);
+	}
+	uint32_t batch = one.message.connections.batch;
+	rig_ids(&one, LUST_WIRE_TAKEN, ids, 2);
+	rig_until_taken(&rig, 2);
+	new_dispatcher(1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 64, 0, batch, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	ck_assert_uint_eq(rig_read(&rig).done, 2);
+	ck_assert_uint_eq(rig_read(&rig).active, 0);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* REFUSED of an older generation brings its descriptor along. */
+START_TEST(test_refused_of_an_older_generation)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	struct lust_wire_connection entry = one.message.connections.entry[0];
+	int fd = one.from.fd[0];
+	new_dispatcher(1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 1, 1, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_server(&rig, &two, 1, 0, 1);
+	union lust_wire_message refused = {0};
+	refused.header = (struct lust_wire_header){LUST_WIRE_VERSION, LUST_WIRE_REFUSED, 1};
+	refused.ids.id[0] = entry.id;
+	ck_assert_int_eq(lust_message_send(one.fd, &refused, lust_wire_length(&refused), &fd, 1, 0), 0);
+	close(fd);
+	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
+	ck_assert_uint_eq(two.message.connections.entry[0].peer_port, entry.peer_port);
+	ck_assert_uint_eq(two.message.connections.entry[0].kind, LUST_WIRE_TCP);
+	ck_assert_int_eq(write(clients[0], "x", 1), 1);
+	char byte;
+	ck_assert_int_eq(read(two.from.fd[0], &byte, 1), 1);
+	lust_message_close_from(&two.from, 0);
+	ck_assert_uint_eq(rig_read(&rig).lost, 0);
+	rig_server_close(&one);
+	rig_server_close(&two);
+}
+END_TEST
+
+/* Between accept and sendmsg there is only the dispatcher: told by id, counted as lost. */
+START_TEST(test_accepted_only_is_lost)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	struct lust_wire_connection wire = {.kind = LUST_WIRE_TCP, .family = AF_INET, .peer_port = 4711};
+	atomic_fetch_add(&rig.d->board->services[0].accepted, 3);
+	struct ledger *ledger = &rig.d->ledger;
+	uint32_t accepted = ledger_add(ledger, 0, -1, &wire, 1);
+	uint32_t sending = ledger_add(ledger, 0, -1, &wire, 1);
+	uint32_t received = ledger_add(ledger, 0, -1, &wire, 1);
+	uint64_t id = ledger->entry[accepted].wire.id;
+	ledger_sending(ledger, sending, 0, 2);
+	ledger_sending(ledger, received, 0, 1);
+	new_dispatcher(1, 0);
+	struct event event = rig_event(&rig, EVENT_LOST);
+	ck_assert_uint_eq(event.id, id);
+	ck_assert_uint_eq(event.port, 4711);
+	ck_assert_uint_eq(rig_read(&rig).lost, 1);
+	/* The server counts its messages: the first came, the second was never sent. */
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 1, 1, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	ck_assert_uint_eq(rig_read(&rig).lost, 2);
+	ck_assert_uint_eq(rig_read(&rig).pending, 1);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* It died while no dispatcher was there. */
+START_TEST(test_dead_server)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(3);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	lust_message_close_from(&one.from, 0);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	lust_message_close_from(&one.from, 0);
+	new_dispatcher(1, LINK_SERVER_DEAD);
+	ck_assert_uint_eq(rig.slots_freed, 1);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.died, 1);
+	ck_assert_uint_eq(reading.closed[CLOSED_TOUCHED], 1); /* no copy, no proof */
+	ck_assert_uint_eq(reading.pending, 1);
+	rig_server(&rig, &two, 1, 0, 1);
+	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
+	lust_message_close_from(&two.from, 0);
+	rig_server_close(&one);
+	rig_server_close(&two);
+}
+END_TEST
+
+/* The supervisor does not know it any more; the sums hold all the same. */
+START_TEST(test_forgotten_server)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(2);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	rig_until_taken(&rig, 1);
+	lust_message_close_from(&one.from, 0);
+	new_dispatcher(0, 0);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.died, 1);
+	ck_assert_uint_eq(reading.lost, 1);
+	ck_assert_uint_eq(reading.pending, 0);
+	ck_assert_uint_eq(atomic_load(&rig.d->board->servers[0].state), BOARD_SERVER_NONE);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* Killed between two counters of one event. */
+START_TEST(test_torn_counters)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	atomic_fetch_add(&rig.d->board->services[0].accepted, 1);
+	rig_kill(&rig);
+	rig_revive(&rig);
+	rig_table(&rig, &one, 1, 0);
+	ck_assert_uint_eq(rig_read(&rig).pending, 0);
+	ck_assert_uint_eq(rig_read(&rig).lost, 1);
+	rig_server_close(&one);
+}
+END_TEST
+
+START_TEST(test_draining_is_said_again)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	new_dispatcher(1, LINK_SERVER_DRAINING);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_hear(&rig, &one, LUST_WIRE_DRAIN);
+	rig_register(&rig, &one, 0, 1, 0, 0, LUST_WIRE_DRAINED);
+	rig_expect(&rig, LINK_IDLE);
+	rig_server_close(&one);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_unreceived_is_served_again, test_unread_acknowledgements,
+		test_held_is_the_truth,          test_refused_of_an_older_generation,
+		test_accepted_only_is_lost,      test_dead_server,
+		test_forgotten_server,           test_torn_counters,
+		test_draining_is_said_again,
+	};
+	Suite *suite = suite_create("recover");
+	TCase *tcase = tcase_create("loopback");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+		tcase_add_test(tcase, tests[i]);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

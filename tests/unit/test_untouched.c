@@ -1,0 +1,190 @@
+/*
+ * test_untouched.c: the proof that no server touched a connection, on paper and on real sockets; and a close that
+ * does not wait.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "linger.h"
+#include "untouched.h"
+
+static enum untouched_verdict judge(uint8_t state, uint64_t received, uint32_t unread, uint64_t sent,
+				    uint32_t unsent)
+{
+	struct untouched_facts facts = {.state = state,
+					.bytes_received = received,
+					.unread = unread,
+					.bytes_sent = sent,
+					.unsent = unsent};
+	return untouched_judge(&facts);
+}
+
+START_TEST(test_judge)
+{
+	enum { ESTABLISHED = 1, FIN_WAIT1 = 4, CLOSED = 7, CLOSE_WAIT = 8, LAST_ACK = 9 };
+	ck_assert_int_eq(judge(ESTABLISHED, 0, 0, 0, 0), UNTOUCHED);
+	ck_assert_int_eq(judge(ESTABLISHED, 100, 100, 0, 0), UNTOUCHED);
+	ck_assert_int_eq(judge(ESTABLISHED, 100, 99, 0, 0), TOUCHED);
+	ck_assert_int_eq(judge(ESTABLISHED, 100, 0, 0, 0), TOUCHED);
+	ck_assert_int_eq(judge(CLOSE_WAIT, 101, 100, 0, 0), UNTOUCHED);
+	ck_assert_int_eq(judge(CLOSE_WAIT, 101, 99, 0, 0), TOUCHED);
+	ck_assert_int_eq(judge(ESTABLISHED, 0, 0, 1, 0), TOUCHED);
+	ck_assert_int_eq(judge(ESTABLISHED, 0, 0, 0, 1), TOUCHED); /* corked */
+	ck_assert_int_eq(judge(FIN_WAIT1, 0, 0, 0, 0), TOUCHED);   /* the server shut it down */
+	ck_assert_int_eq(judge(LAST_ACK, 1, 0, 0, 0), TOUCHED);
+	ck_assert_int_eq(judge(CLOSED, 0, 0, 0, 0), CLIENT_LEFT);
+	struct untouched_facts urgent = {.state = ESTABLISHED, .urgent = true};
+	ck_assert_int_eq(untouched_judge(&urgent), TOUCHED);
+}
+END_TEST
+
+static int client, server;
+
+static void setup(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, length), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+	client = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&address, length), 0);
+	server = accept(listener, NULL, NULL);
+	ck_assert_int_ge(server, 0);
+	close(listener);
+}
+
+static void teardown(void)
+{
+	close(client);
+	close(server);
+}
+
+static enum untouched_verdict verdict(void)
+{
+	struct untouched_facts facts;
+	ck_assert_int_eq(untouched_read(server, &facts), 0);
+	return untouched_judge(&facts);
+}
+
+static void wait_for(short events)
+{
+	struct pollfd look = {.fd = server, .events = events};
+	ck_assert_int_eq(poll(&look, 1, 10000), 1);
+}
+
+START_TEST(test_real_reading)
+{
+	char byte;
+	ck_assert_int_eq(verdict(), UNTOUCHED);
+	ck_assert_int_eq(write(client, "hello", 5), 5);
+	wait_for(POLLIN);
+	ck_assert_int_eq(verdict(), UNTOUCHED);
+	ck_assert_int_eq(recv(server, &byte, 1, MSG_PEEK), 1);
+	ck_assert_int_eq(verdict(), UNTOUCHED);
+	shutdown(client, SHUT_WR);
+	wait_for(POLLRDHUP);
+	ck_assert_int_eq(verdict(), UNTOUCHED);
+	ck_assert_int_eq(read(server, &byte, 1), 1);
+	ck_assert_int_eq(verdict(), TOUCHED);
+}
+END_TEST
+
+START_TEST(test_real_writing)
+{
+	int on = 1;
+	ck_assert_int_eq(setsockopt(server, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)), 0);
+	ck_assert_int_eq(write(server, "x", 1), 1);
+	ck_assert_int_eq(verdict(), TOUCHED);
+}
+END_TEST
+
+START_TEST(test_real_shutdown)
+{
+	ck_assert_int_eq(verdict(), UNTOUCHED);
+	shutdown(server, SHUT_WR);
+	ck_assert_int_eq(verdict(), TOUCHED);
+}
+END_TEST
+
+START_TEST(test_real_reset)
+{
+	struct linger now = {.l_onoff = 1};
+	ck_assert_int_eq(setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(client);
+	client = -1;
+	wait_for(POLLIN);
+	ck_assert_int_eq(verdict(), CLIENT_LEFT);
+}
+END_TEST
+
+START_TEST(test_unix)
+{
+	int ends[2];
+	struct untouched_facts facts;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_lt(untouched_read(ends[0], &facts), 0);
+	linger_close(ends[0]);
+	linger_close(ends[1]);
+}
+END_TEST
+
+/* A full socket that lingers: the plain close would wait a minute. */
+START_TEST(test_linger)
+{
+	char junk[65536] = {0};
+	struct linger minute = {.l_onoff = 1, .l_linger = 60};
+	ck_assert_int_eq(setsockopt(server, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)), 0);
+	ck_assert_int_eq(fcntl(server, F_SETFL, O_NONBLOCK), 0);
+	while (write(server, junk, sizeof(junk)) > 0)
+		;
+	uint64_t began = clock_us();
+	linger_close(server);
+	ck_assert_uint_lt(clock_us() - began, 10000000);
+	server = -1;
+}
+END_TEST
+
+/* Lingering for no time asks for a reset, and stays. */
+START_TEST(test_linger_of_zero)
+{
+	struct linger zero = {.l_onoff = 1}, after;
+	socklen_t length = sizeof(after);
+	ck_assert_int_eq(setsockopt(server, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)), 0);
+	linger_close(dup(server));
+	ck_assert_int_eq(getsockopt(server, SOL_SOCKET, SO_LINGER, &after, &length), 0);
+	ck_assert_int_eq(after.l_onoff, 1);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {test_judge,         test_real_reading,  test_real_writing,
+				      test_real_shutdown, test_real_reset,    test_unix,
+				      test_linger,        test_linger_of_zero};
+	Suite *suite = suite_create("untouched");
+	TCase *tcase = tcase_create("untouched");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 90);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+		tcase_add_test(tcase, tests[i]);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
