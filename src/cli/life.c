@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "commands.h"
 #include "daemon.h"
@@ -99,19 +100,42 @@ static int copy_config(const struct control_record *record, void *data)
 	return *config ? 0 : -1;
 }
 
-/* The table of the daemon that runs, when -c does not say another.  For the caller to free; NULL: the default. */
+/* The table of the daemon that runs.  For the caller to free; NULL: none runs, or it would not say. */
 static char *running_config(const struct arguments *arguments)
 {
 	struct daemon_connection connection;
 	char *config = NULL;
 
-	if (!arguments->config && daemon_connect(&connection, arguments) == DAEMON_ANSWERS) {
-		if (daemon_send(&connection, CONTROL_VERSION_ASKED, 0, NULL))
-			daemon_answer(&connection, copy_config, &config);
-	}
-	if (!arguments->config)
-		daemon_close(&connection);
+	if (daemon_connect(&connection, arguments) == DAEMON_ANSWERS &&
+	    daemon_send(&connection, CONTROL_VERSION_ASKED, 0, NULL))
+		daemon_answer(&connection, copy_config, &config);
+	daemon_close(&connection);
 	return config;
+}
+
+/* Who may not stop the daemon is told that, and nothing of the table. */
+static int may_stop(const struct arguments *arguments)
+{
+	struct daemon_connection connection;
+	int code = EXIT_DONE;
+
+	if (daemon_connect(&connection, arguments) == DAEMON_ANSWERS)
+		code = daemon_send(&connection, CONTROL_STOP, CONTROL_ASK, NULL)
+			       ? daemon_answer(&connection, NULL, NULL)
+			       : EXIT_CANNOT_TELL;
+	daemon_close(&connection);
+	return code;
+}
+
+static bool same_file(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	if (strcmp(one, other) == 0)
+		return true;
+	if (stat(other, &b) < 0)
+		return true; /* the daemon says better what is wrong with it */
+	return stat(one, &a) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 /* A daemon that runs is worth more than one that could not start again. */
@@ -131,10 +155,13 @@ static bool table_is_good(const struct arguments *arguments, const char *config)
 
 int command_restart(const struct arguments *arguments)
 {
-	char *running = running_config(arguments);
-	const char *config = running ? running : daemon_config(arguments);
-	int code = EXIT_BAD_TABLE;
+	int code = may_stop(arguments);
 
+	if (code != EXIT_DONE)
+		return code;
+	char *running = arguments->config ? NULL : running_config(arguments);
+	const char *config = running ? running : daemon_config(arguments);
+	code = EXIT_BAD_TABLE;
 	if (table_is_good(arguments, config)) {
 		code = stop(arguments);
 		if (code == EXIT_DONE || code == EXIT_NOT_RUNNING)
@@ -148,5 +175,14 @@ int command_restart(const struct arguments *arguments)
 
 int command_reload(const struct arguments *arguments)
 {
+	char *running = arguments->config ? running_config(arguments) : NULL;
+	const bool other = running && !same_file(running, arguments->config);
+
+	if (other)
+		say("reload: the daemon's table is %s, not %s; `restart -c FILE` changes to another one",
+		    running, arguments->config);
+	free(running);
+	if (other)
+		return EXIT_USAGE;
 	return daemon_ask(arguments, CONTROL_RELOAD, 0, NULL, NULL, NULL);
 }

@@ -41,12 +41,12 @@ static void print_count(const struct diagnostics *diagnostics)
 {
 	const size_t mistakes = diagnostics->mistakes, warnings = diagnostics->warnings;
 
-	if (mistakes)
-		fprintf(stderr, "%zu mistake%s", mistakes, plural(mistakes));
-	if (warnings)
-		fprintf(stderr, "%s%zu warning%s", mistakes ? ", " : "", warnings, plural(warnings));
-	if (mistakes || warnings)
-		fputc('\n', stderr);
+	if (mistakes && warnings)
+		say("%zu mistake%s, %zu warning%s", mistakes, plural(mistakes), warnings, plural(warnings));
+	else if (mistakes)
+		say("%zu mistake%s", mistakes, plural(mistakes));
+	else if (warnings)
+		say("%zu warning%s", warnings, plural(warnings));
 }
 
 int command_check(const struct arguments *arguments)

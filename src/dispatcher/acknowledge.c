@@ -12,7 +12,6 @@
 
 #include "dispatcher.h"
 #include "fd_message.h"
-#include "linger.h"
 
 #define MESSAGES_A_WAKEUP 32
 
@@ -34,7 +33,7 @@ static void report_sender(struct dispatcher *d, const struct server *server, con
 /* An id that this server was never given, or gave back already. */
 static void report_unknown(struct dispatcher *d, const struct server *server)
 {
-	report_server(d, EVENT_PROTOCOL, server, REFUSAL_UNKNOWN_ID, 0);
+	report_server(d, EVENT_UNKNOWN_ID, server, 0, 0);
 }
 
 static bool of_this_generation(const struct dispatcher *d, uint64_t id)
@@ -73,17 +72,17 @@ static void take_back(struct dispatcher *d, struct server *server, uint64_t id, 
 	uint32_t index = server_entry(d, server, id);
 	if (index == LEDGER_NONE) {
 		if (fd >= 0)
-			linger_close(fd);
+			lust_close_unlingered(fd);
 		report_unknown(d, server);
 		return;
 	}
 	struct ledger_entry *entry = &d->ledger.entry[index];
 	ledger_unlink(&d->ledger, &server->sent, index);
 	atomic_fetch_add_explicit(&d->board->servers[server->slot].refused, 1, memory_order_relaxed);
-	if (entry->fd >= 0 && fd >= 0)
-		close(fd); /* a duplicate; ours is open */
-	else if (entry->fd < 0 && fd >= 0)
-		recover_descriptor(d, index, fd);
+	if (entry->fd < 0 && fd >= 0 && recover_descriptor(d, index, fd))
+		fd = -1;
+	if (fd >= 0)
+		lust_close_unlingered(fd); /* a duplicate, and ours is open; or no connection at all */
 	if (entry->fd < 0) {
 		settle_lost(d, index);
 		return;
@@ -94,18 +93,18 @@ static void take_back(struct dispatcher *d, struct server *server, uint64_t id, 
 	requeue(d, server->service, index);
 }
 
-/* Connections of an older generation bring their descriptors, in the order of the ids. */
+/*
+ * The descriptors come along, in the order of the ids: a dispatcher that died before it read this leaves them to the
+ * next one.  Without any, the server never got them.
+ */
 static void hear_refused(struct dispatcher *d, struct server *server, const struct lust_wire_ids *ids,
 			 struct lust_message *from)
 {
-	unsigned used = 0;
-	for (uint32_t i = 0; i < ids->header.count; i++) {
-		int fd = -1;
-		if (!of_this_generation(d, ids->id[i]) && used < from->count)
-			fd = from->fd[used++];
-		take_back(d, server, ids->id[i], fd);
-	}
-	lust_message_close_from(from, used);
+	if (!from->count && !from->truncated)
+		report_server(d, EVENT_TRUNCATED, server, ids->header.count, 0);
+	for (uint32_t i = 0; i < ids->header.count; i++)
+		take_back(d, server, ids->id[i], i < from->count ? from->fd[i] : -1);
+	lust_message_close_from(from, ids->header.count);
 	server->resting = true;
 	turn_retry(d);
 }

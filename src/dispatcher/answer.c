@@ -190,6 +190,7 @@ void answer_message(struct dispatcher *d, const struct link_message *message, in
 }
 
 #define MESSAGES_A_TURN 256
+#define LATER_S 0.01
 
 static void read_link(struct dispatcher *d)
 {
@@ -214,15 +215,37 @@ static void read_link(struct dispatcher *d)
 	}
 }
 
+static void flush_link(struct dispatcher *d)
+{
+	if (channel_flush(&d->link) < 0)
+		dispatcher_stop(d, 1);
+}
+
 void answer_link(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
+	(void)loop;
 	struct dispatcher *d = watcher->data;
-	if (events & EV_WRITE) {
-		if (channel_flush(&d->link) < 0)
-			dispatcher_stop(d, 1);
-		if (!channel_pending(&d->link))
-			ev_io_stop(loop, &d->link_write);
-	}
+	if (events & EV_WRITE)
+		flush_link(d);
 	if (events & EV_READ)
 		read_link(d);
+}
+
+void answer_link_later(struct ev_loop *loop, struct ev_timer *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	flush_link(watcher->data);
+}
+
+void answer_link_watch(struct dispatcher *d)
+{
+	if (channel_pending(&d->link) && !channel_stuck(&d->link))
+		ev_io_start(d->loop, &d->link_write);
+	else
+		ev_io_stop(d->loop, &d->link_write);
+	if (channel_stuck(&d->link) && !ev_is_active(&d->link_later)) {
+		ev_timer_set(&d->link_later, LATER_S, 0.);
+		ev_timer_start(d->loop, &d->link_later);
+	}
 }

@@ -103,6 +103,9 @@ int apply_server(struct dispatcher *d, struct staged_server *staged)
 		return service ? -EPROTO : -ENOMEM;
 	}
 	recover_server(d, server);
+	/* The supervisor has kept its pair, and the dispatcher that asked for it died before it heard so. */
+	if (server->external && !server->kept)
+		say_pair(server);
 	if (record->flags & LINK_SERVER_DEAD) {
 		death_settle(d, server, DEATH_DEAD, LINK_SLOT_FREE);
 		return 0;

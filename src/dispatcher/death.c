@@ -58,6 +58,8 @@ void death_settle(struct dispatcher *d, struct server *server, enum death_kind k
 	requeue_unsent(d, server);
 	given += withdraw(d, server);
 	given += settle_sent(d, server, kind);
+	if (server->denied)
+		say_denied(server->ours, event_refusal_text(server->denied));
 	settle_died(d, server, server->active);
 	server_publish(server);
 	report_server(d, EVENT_SERVER_GONE, server, given, 0);

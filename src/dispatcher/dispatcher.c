@@ -33,7 +33,8 @@ static void start_link(struct dispatcher *d, int fd)
 	channel_init(&d->link, fd, sizeof(struct link_message));
 	ev_io_init(&d->link_read, answer_link, fd, EV_READ);
 	ev_io_init(&d->link_write, answer_link, fd, EV_WRITE);
-	d->link_read.data = d->link_write.data = d;
+	ev_timer_init(&d->link_later, answer_link_later, 0., 0.);
+	d->link_read.data = d->link_write.data = d->link_later.data = d;
 	ev_io_start(d->loop, &d->link_read);
 }
 

@@ -35,6 +35,7 @@ struct listener {
 	struct address address;
 	struct service *service;
 	struct ev_io accept;
+	bool shut;             /* by the supervisor, at the daemon's stop */
 	struct listener *next; /* of the service */
 };
 
@@ -86,6 +87,7 @@ struct server {
 	bool cut;                    /* left or broke the protocol: not listened to any more */
 	bool settling;               /* died: what it said last is being read */
 	enum death_kind going;       /* settled at the end of this turn */
+	enum event_refusal denied;   /* said as the last word, behind which nothing is withdrawn */
 	bool nonblocking;
 	uint32_t capacity, batch, active;
 	uint32_t last_batch;       /* number of the last CONNECTIONS message */
@@ -124,7 +126,8 @@ struct dispatcher {
 
 	struct channel link;
 	struct ev_io link_read, link_write;
-	struct staging *staging; /* between BEGIN and COMMIT */
+	struct ev_timer link_later; /* in place of link_write: the kernel has no room, the socket does */
+	struct staging *staging;    /* between BEGIN and COMMIT */
 
 	int events; /* writing end of the event pipe */
 	struct report_limit report[EVENT_CODES];
@@ -135,7 +138,8 @@ struct dispatcher {
 	struct service *service[BOARD_SERVICES];
 	struct server *server[BOARD_SLOTS];
 	struct listener *listener[BOARD_LISTENERS];
-	uint32_t server_count, listener_count;
+	uint32_t listener_count;
+	uint32_t other_fds; /* of servers, and of knocks at the door */
 	struct dirty dirty_services, dirty_servers;
 
 	struct ev_prepare prepare;
@@ -173,7 +177,7 @@ void turn_end(struct dispatcher *);   /* the end of a turn, as the loop brings i
 void tell_ready(struct dispatcher *);
 void tell_committed(struct dispatcher *, uint32_t table);
 void tell_slot(struct dispatcher *, enum link_type, uint32_t slot, uint32_t generation);
-void tell_registered(struct dispatcher *, const struct server *);
+void tell_registered(struct dispatcher *, const struct server *, const char *label);
 void tell_deregistered(struct dispatcher *, const struct server *, const char *reason);
 void tell_keep(struct dispatcher *, const struct link_keep *, const int fds[3]);
 void tell_quiet(struct dispatcher *);
@@ -183,6 +187,8 @@ void tell_pong(struct dispatcher *, uint64_t number);
 /* Owns the descriptors. */
 void answer_message(struct dispatcher *, const struct link_message *, int *fds, unsigned count);
 void answer_link(struct ev_loop *, struct ev_io *, int);
+void answer_link_later(struct ev_loop *, struct ev_timer *, int);
+void answer_link_watch(struct dispatcher *); /* for what waits in its queue */
 
 /* ---- table.c: staging between BEGIN and COMMIT; apply.c: the swap ---- */
 struct staged_listener {
@@ -267,6 +273,7 @@ void handoff_flush(struct dispatcher *, struct server *);
 
 /* ---- say.c: short messages to a server ---- */
 void say_owed(struct dispatcher *, struct server *, unsigned which); /* as far as the pair takes them */
+void say_pair(const struct server *);                                /* at the door: its end */
 void say_denied(int fd, const char *reason);
 
 /* ---- server.c ---- */
@@ -312,8 +319,9 @@ void recover_begin(struct dispatcher *); /* right after HELLO */
 void recover_server(struct dispatcher *,
 		    struct server *); /* a kept one: takes over what the board says of it */
 void recover_account(struct dispatcher *, struct server *, uint32_t held, uint32_t last_batch);
-void recover_descriptor(struct dispatcher *, uint32_t index, int fd); /* of an entry that had none */
-void recover_end(struct dispatcher *);                                /* after the first COMMIT */
+/* The descriptor of an entry that had none, as a server gives it; false: that is no connection. */
+bool recover_descriptor(struct dispatcher *, uint32_t index, int fd);
+void recover_end(struct dispatcher *); /* after the first COMMIT */
 
 /* ---- door.c and knock.c ---- */
 void door_start(struct dispatcher *);

@@ -35,15 +35,14 @@ static void knock_end(struct knock *knock)
 	struct dispatcher *d = knock->dispatcher;
 	ev_io_stop(d->loop, &knock->io);
 	ev_timer_stop(d->loop, &knock->timer);
-	if (knock->fd >= 0)
-		close(knock->fd);
 	/* The supervisor may not have been told yet: what waits in the queue of the link is closed after it. */
-	if (knock->ours >= 0)
-		channel_close_after(&d->link, knock->ours);
-	if (knock->theirs >= 0)
-		channel_close_after(&d->link, knock->theirs);
+	int *owned[] = {&knock->fd, &knock->ours, &knock->theirs};
+	for (unsigned i = 0; i < 3; i++) {
+		d->other_fds -= *owned[i] >= 0;
+		channel_close_after(&d->link, *owned[i]);
+		*owned[i] = -1;
+	}
 	identity_free(&knock->identity);
-	knock->fd = knock->ours = knock->theirs = -1;
 	knock->ticket = 0;
 }
 
@@ -59,6 +58,32 @@ static void report_refused(struct dispatcher *d, const struct identity *identity
 			  .uid = identity->uid,
 			  .gid = identity->gid,
 		  });
+}
+
+/* The one text that a stranger may bring into an event: in the letters of service names, or nothing. */
+static void copy_asked(char asked[LUST_WIRE_NAME], const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t length = strnlen(name, LUST_WIRE_NAME - 1);
+	if (strspn(name, letters) == length)
+		memcpy(asked, name, length);
+}
+
+static void knock_refuse_unknown(struct knock *knock, const char *name)
+{
+	struct event event = {
+		.code = EVENT_REFUSED_REGISTRATION,
+		.number = REFUSAL_NO_SERVICE,
+		.service = BOARD_NONE,
+		.slot = BOARD_NONE,
+		.pid = knock->identity.pid,
+		.uid = knock->identity.uid,
+		.gid = knock->identity.gid,
+	};
+	copy_asked(event.asked, name);
+	report(knock->dispatcher, &event);
+	say_denied(knock->fd, event_refusal_text(REFUSAL_NO_SERVICE));
+	knock_end(knock);
 }
 
 static void knock_refuse(struct knock *knock, uint32_t service, enum event_refusal why)
@@ -80,6 +105,7 @@ static void knock_admit(struct knock *knock, const struct service *service,
 	}
 	knock->ours = pair[0];
 	knock->theirs = pair[1];
+	d->other_fds += 2;
 	if (lust_allow_credentials(knock->ours) < 0) {
 		knock_refuse(knock, service->set.service, REFUSAL_BUSY);
 		return;
@@ -106,7 +132,7 @@ static void knock_judge(struct knock *knock, const struct lust_wire_register *re
 	struct dispatcher *d = knock->dispatcher;
 	const struct service *service = service_by_name(d, reg->service);
 	if (!service) {
-		knock_refuse(knock, BOARD_NONE, REFUSAL_NO_SERVICE);
+		knock_refuse_unknown(knock, reg->service);
 		return;
 	}
 	struct identity_rules rules = {
@@ -187,6 +213,7 @@ static struct knock *knock_new(struct dispatcher *d, int fd)
 		return NULL;
 	}
 	place->fd = fd;
+	d->other_fds++;
 	place->identity = identity;
 	ev_io_init(&place->io, knock_ready, fd, EV_READ);
 	ev_timer_init(&place->timer, knock_time_up, KNOCK_S, 0.);
@@ -221,7 +248,7 @@ void knock_clone(struct dispatcher *d, struct server *server, const struct lust_
 	if (!is_packet_socket(fd)) {
 		struct identity identity = {.pid = sender->pid, .uid = sender->uid, .gid = sender->gid};
 		report_refused(d, &identity, server->service->set.service, REFUSAL_DESCRIPTORS);
-		close(fd);
+		lust_close_unlingered(fd);
 		return;
 	}
 	struct knock *knock = knock_new(d, fd);
@@ -270,7 +297,8 @@ static struct server *knock_serve(struct knock *knock, const struct link_kept *k
 	if (!server)
 		return NULL;
 	recover_server(d, server);
-	knock->fd = knock->ours = knock->theirs = -1; /* the server's now */
+	knock->fd = knock->ours = knock->theirs = -1; /* the server's now, which counts them itself */
+	d->other_fds -= 3;
 	return server;
 }
 
@@ -296,9 +324,7 @@ void knock_kept(struct dispatcher *d, const struct link_kept *kept)
 		knock_refuse(knock, knock->service, REFUSAL_STOPPING);
 		return;
 	}
-	struct lust_wire_header pair = {.version = LUST_WIRE_VERSION, .type = LUST_WIRE_PAIR};
-	/* One that has left in the meantime is found by its lifeline. */
-	(void)lust_message_send(server->lifeline, &pair, sizeof(pair), &server->theirs, 1, MSG_DONTWAIT);
+	say_pair(server);
 	knock_end(knock);
 }
 

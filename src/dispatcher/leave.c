@@ -52,11 +52,13 @@ void leave_cut(struct dispatcher *d, struct server *server, enum event_refusal w
 		return;
 	report_server(d, EVENT_PROTOCOL, server, why, 0);
 	leave_begin(d, server);
-	say_denied(server->ours, event_refusal_text(why));
-	if (server->external)
+	if (server->external) {
+		server->denied = why;
 		leave_at_turn_end(server, DEATH_ALIVE);
-	else
+	} else {
+		say_denied(server->ours, event_refusal_text(why));
 		tell_deregistered(d, server, event_refusal_text(why));
+	}
 }
 
 void leave_closed(struct dispatcher *d, struct server *server)

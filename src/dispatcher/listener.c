@@ -92,7 +92,7 @@ void listener_update(struct dispatcher *d, struct service *service)
 	struct admission_service state = look(d, service);
 	bool open = admission_gate(&state) != GATE_WAIT;
 	for (struct listener *listener = service->listeners; listener; listener = listener->next) {
-		if (open)
+		if (open && !listener->shut)
 			ev_io_start(d->loop, &listener->accept);
 		else
 			ev_io_stop(d->loop, &listener->accept);
@@ -107,6 +107,12 @@ void listener_update(struct dispatcher *d, struct service *service)
 		atomic_store_explicit(since, 0, memory_order_relaxed);
 	else if (!atomic_load_explicit(since, memory_order_relaxed))
 		atomic_store_explicit(since, d->now_us / 1000, memory_order_relaxed);
+}
+
+/* From before accept4() to the ledger: a connection that dies with us in between is not lost without a word. */
+static void mark_accepting(struct dispatcher *d, uint32_t mark)
+{
+	atomic_store_explicit(&d->board->accepting, mark, memory_order_release);
 }
 
 static void count_accepted(struct dispatcher *d, const struct service *service)
@@ -147,6 +153,10 @@ static bool accept_failed(struct dispatcher *d, struct listener *listener, int e
 	struct service *service = listener->service;
 	switch (error) {
 	case EAGAIN:
+		return false;
+	case EINVAL: /* it listens no more */
+		listener->shut = true;
+		ev_io_stop(d->loop, &listener->accept);
 		return false;
 	case EINTR:
 	case ECONNABORTED: /* these are the client's, who left before we came */
@@ -192,6 +202,7 @@ static void admit(struct dispatcher *d, struct listener *listener, int fd,
 {
 	struct service *service = listener->service;
 	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, arrival->accepted_us);
+	mark_accepting(d, 0);
 	count_accepted(d, service);
 	if (index == LEDGER_NONE) { /* the gate looks at this; an answer all the same */
 		atomic_fetch_add_explicit(&service_board(d, service)->denied[DENIED_OVERLOAD], 1,
@@ -226,9 +237,11 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 		bool nonblocking = service->nonblocking_servers == service->server_count;
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
+		mark_accepting(d, service->set.service + 1);
 		int fd = accept4(listener->fd, (struct sockaddr *)&peer, &length,
 				 SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
 		if (fd < 0) {
+			mark_accepting(d, 0);
 			if (!accept_failed(d, listener, errno))
 				break;
 			continue;
@@ -238,6 +251,7 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 		enum board_denied why = admission_judge(&(struct admission_client){.gate = gate});
 		if (why != DENIED_COUNT) {
 			deny(d, service, fd, &peer, length, why);
+			mark_accepting(d, 0);
 			continue;
 		}
 		struct lust_wire_connection wire;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "dispatcher.h"
 
@@ -33,8 +34,21 @@ static void inherit_entry(struct dispatcher *d, uint32_t index)
 		ledger_append(&d->ledger, &d->inherited[shared->slot], index);
 }
 
+/* accept4() had a connection, or was about to find none: in doubt it is told. */
+static void settle_accepting(struct dispatcher *d)
+{
+	uint32_t mark = atomic_exchange(&d->board->accepting, 0);
+	if (mark == 0 || mark > BOARD_SERVICES)
+		return;
+	struct board_service *board = &d->board->services[mark - 1];
+	atomic_fetch_add(&board->accepted, 1);
+	atomic_fetch_add(&board->lost, 1);
+	report(d, &(struct event){.code = EVENT_LOST, .service = mark - 1, .slot = BOARD_NONE});
+}
+
 void recover_begin(struct dispatcher *d)
 {
+	settle_accepting(d);
 	d->inherited = calloc(BOARD_SLOTS, sizeof(*d->inherited));
 	if (!d->inherited)
 		abort(); /* the supervisor starts another one */
@@ -44,8 +58,20 @@ void recover_begin(struct dispatcher *d)
 	for (uint32_t index = 0; index < BOARD_LEDGER && left; index++) {
 		if (ledger_state(&d->ledger, index) == LEDGER_FREE)
 			continue;
-		inherit_entry(d, index);
 		left--;
+		inherit_entry(d, index);
+	}
+	/* The dead one may have freed an entry and not counted it. */
+	atomic_fetch_sub(&d->board->ledger_used, left);
+}
+
+static void lose_inherited(struct dispatcher *d, uint32_t slot)
+{
+	struct ledger_list *list = &d->inherited[slot];
+	while (list->count) {
+		uint32_t index = list->first;
+		ledger_unlink(&d->ledger, list, index);
+		settle_lost(d, index);
 	}
 }
 
@@ -69,6 +95,8 @@ void recover_server(struct dispatcher *d, struct server *server)
 	server->kept = atomic_load(&board->state) != BOARD_SERVER_NONE &&
 		       atomic_load(&board->generation) == server->generation;
 	if (!server->kept) {
+		if (d->inherited) /* of who had the slot before */
+			lose_inherited(d, server->slot);
 		start_afresh(board, server);
 		server_publish(server);
 		return;
@@ -106,24 +134,36 @@ void recover_account(struct dispatcher *d, struct server *server, uint32_t held,
 	server->accounted = true;
 }
 
-void recover_descriptor(struct dispatcher *d, uint32_t index, int fd)
+/* Servers are not trusted: whatever came goes to another one. */
+static bool is_connection(int fd, uint16_t family)
 {
+	int domain = 0, type = 0, listening = 0;
+	socklen_t length = sizeof(int);
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0)
+		return false;
+	/* IPv4 clients of an IPv6 listener. */
+	bool same = (domain == AF_UNIX) == (family == AF_UNIX);
+	return same && type == SOCK_STREAM && !listening;
+}
+
+bool recover_descriptor(struct dispatcher *d, uint32_t index, int fd)
+{
+	if (!is_connection(fd, d->board->ledger[index].family))
+		return false;
 	struct ledger_entry *entry = &d->ledger.entry[index];
 	entry->fd = fd;
 	d->ledger.fds++;
 	arrival_rebuild(fd, &d->board->ledger[index], &entry->wire);
+	return true;
 }
 
 /* A server that the supervisor does not know any more. */
 static void settle_strangers(struct dispatcher *d)
 {
 	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++) {
-		struct ledger_list *list = &d->inherited[slot];
-		while (list->count) {
-			uint32_t index = list->first;
-			ledger_unlink(&d->ledger, list, index);
-			settle_lost(d, index);
-		}
+		lose_inherited(d, slot);
 		if (!d->server[slot])
 			atomic_store(&d->board->servers[slot].state, BOARD_SERVER_NONE);
 	}

@@ -24,7 +24,7 @@ static void first_time(struct dispatcher *d, struct server *server, const struct
 	if (reg->flags & LUST_WIRE_DRAINED)
 		server->draining = true; /* it knows that no more will come */
 	if (!server->draining)
-		tell_registered(d, server);
+		tell_registered(d, server, reg->label);
 	if (!server->kept)
 		report_server(d, EVENT_REGISTERED, server, server->capacity, 0);
 }

@@ -31,6 +31,7 @@ static bool limited(enum event_code code)
 	switch (code) {
 	case EVENT_REFUSED_REGISTRATION:
 	case EVENT_PROTOCOL:
+	case EVENT_UNKNOWN_ID:
 	case EVENT_DENIED:
 	case EVENT_SEND_FAILED:
 	case EVENT_TRUNCATED:

@@ -56,6 +56,13 @@ void say_owed(struct dispatcher *d, struct server *server, unsigned which)
 	}
 }
 
+void say_pair(const struct server *server)
+{
+	struct lust_wire_header pair = {.version = LUST_WIRE_VERSION, .type = LUST_WIRE_PAIR};
+	/* One that has left in the meantime is found by its lifeline. */
+	(void)lust_message_send(server->lifeline, &pair, sizeof(pair), &server->theirs, 1, MSG_DONTWAIT);
+}
+
 void say_denied(int fd, const char *reason)
 {
 	union lust_wire_message message;

@@ -11,6 +11,12 @@
 #include "credit.h"
 #include "dispatcher.h"
 
+/* They never change. */
+static uint32_t held_fds(const struct server *server)
+{
+	return 2U + (server->lifeline >= 0) + (server->pidfd >= 0);
+}
+
 struct server *server_new(struct dispatcher *d, const struct link_server *record, struct service *service,
 			  int ours, int theirs, int lifeline)
 {
@@ -43,7 +49,7 @@ struct server *server_new(struct dispatcher *d, const struct link_server *record
 	ev_io_start(d->loop, &server->read);
 	leave_watch(d, server);
 	d->server[server->slot] = server;
-	d->server_count++;
+	d->other_fds += held_fds(server);
 	turn_server(d, server);
 	turn_service(d, service);
 	return server;
@@ -52,6 +58,7 @@ struct server *server_new(struct dispatcher *d, const struct link_server *record
 void server_free(struct server *server)
 {
 	struct dispatcher *d = server->dispatcher;
+	d->other_fds -= held_fds(server);
 	ev_io_stop(d->loop, &server->read);
 	ev_io_stop(d->loop, &server->lifeline_watch);
 	ev_io_stop(d->loop, &server->pidfd_watch);
@@ -66,7 +73,6 @@ void server_free(struct server *server)
 	service_drop_server(server->service, server);
 	turn_service(d, server->service);
 	d->server[server->slot] = NULL;
-	d->server_count--;
 	free(server);
 }
 

@@ -10,11 +10,19 @@
 #include <unistd.h>
 
 #include "dispatcher.h"
-#include "linger.h"
+#include "fd_message.h"
 
 static void count(board_count *counter, uint64_t by)
 {
 	atomic_fetch_add_explicit(counter, by, memory_order_release);
+}
+
+/* At once: the next dispatcher may have to go on from here. */
+static void set_active(struct server *server, uint32_t active)
+{
+	server->active = active;
+	atomic_store_explicit(&server->dispatcher->board->servers[server->slot].active, active,
+			      memory_order_relaxed);
 }
 
 static struct board_service *board_of(struct dispatcher *d, uint32_t service)
@@ -30,7 +38,7 @@ static void close_copy(int fd, uint16_t kind)
 	if (kind == LUST_WIRE_UNIX)
 		close(fd);
 	else
-		linger_close(fd);
+		lust_close_unlingered(fd);
 }
 
 void settle_taken(struct dispatcher *d, struct server *server, uint32_t index)
@@ -44,7 +52,7 @@ void settle_taken(struct dispatcher *d, struct server *server, uint32_t index)
 	ledger_unlink(&d->ledger, &server->sent, index);
 	count(&board_of(d, service)->taken, 1);
 	count(&d->board->servers[server->slot].taken, 1);
-	server->active++;
+	set_active(server, server->active + 1);
 	int fd = ledger_release(&d->ledger, index);
 	board_measure(d->board->latency[service].taken, d->now_us / 1000, taken_us);
 	close_copy(fd, kind);
@@ -54,7 +62,7 @@ static uint32_t lower_active(struct server *server, uint32_t by)
 {
 	if (by > server->active)
 		by = server->active;
-	server->active -= by;
+	set_active(server, server->active - by);
 	return by;
 }
 

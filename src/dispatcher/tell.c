@@ -35,13 +35,14 @@ void tell_slot(struct dispatcher *d, enum link_type type, uint32_t slot, uint32_
 	tell(d, type, &(struct link_message){.slot = {.slot = slot, .generation = generation}}, NULL, 0);
 }
 
-void tell_registered(struct dispatcher *d, const struct server *server)
+void tell_registered(struct dispatcher *d, const struct server *server, const char *label)
 {
 	struct link_slot slot = {
 		.slot = server->slot,
 		.generation = server->generation,
 		.capacity = server->capacity,
 	};
+	memcpy(slot.reason, label, strnlen(label, LINK_NAME - 1));
 	tell(d, LINK_REGISTERED, &(struct link_message){.slot = slot}, NULL, 0);
 }
 

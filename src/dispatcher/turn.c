@@ -91,10 +91,10 @@ void turn_end(struct dispatcher *d)
 {
 	finish_work(d);
 	check_quiet(d);
-	if (channel_pending(&d->link))
-		ev_io_start(d->loop, &d->link_write);
-	/* Standard ones, link, pipe, door, spare, epoll; each server's pair and lifeline. */
-	uint32_t fds = 9 + d->ledger.fds + d->listener_count + 3 * d->server_count;
+	answer_link_watch(d);
+	/* Standard ones, link, event pipe, epoll. */
+	uint32_t fds =
+		6U + (d->door >= 0) + (d->spare >= 0) + d->ledger.fds + d->listener_count + d->other_fds;
 	atomic_store_explicit(&d->board->fds, fds, memory_order_relaxed);
 }
 

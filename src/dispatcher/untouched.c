@@ -40,7 +40,7 @@ int untouched_read(int fd, struct untouched_facts *facts)
 	if (length < offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent))
 		return -ENOSYS;
 
-	int unread, unsent, mark;
+	int unread = 0, unsent = 0, mark = 0;
 	if (ioctl(fd, SIOCOUTQ, &unsent) < 0 || ioctl(fd, SIOCATMARK, &mark) < 0)
 		return -errno;
 	if (ioctl(fd, SIOCINQ, &unread) < 0)

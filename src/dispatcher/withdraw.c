@@ -61,7 +61,7 @@ static uint32_t take_back_all(struct dispatcher *d, struct server *server,
 		int fd = i < from->count ? from->fd[i] : -1;
 		bool owned = take_back(d, server, &message->entry[i], fd, &index);
 		if (fd >= 0 && !owned)
-			close(fd);
+			lust_close_unlingered(fd);
 		if (index == LEDGER_NONE)
 			continue;
 		requeue(d, server->service, index);

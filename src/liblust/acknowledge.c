@@ -92,10 +92,9 @@ static void begin_ids(struct lust_wire_ids *ids, enum lust_wire_type type)
 	ids->header = (struct lust_wire_header){.version = LUST_WIRE_VERSION, .type = (uint16_t)type};
 }
 
-/* Sent by a dispatcher that is gone, and its copy with it: the connection goes back with its descriptor. */
-static bool goes_with_descriptor(const struct lust_server *server, const struct lust_held *held)
+static bool of_this_generation(const struct lust_server *server, const struct lust_held *held)
 {
-	return LUST_ID_GENERATION(held->id) != (uint16_t)server->generation && held->fd >= 0;
+	return LUST_ID_GENERATION(held->id) == (uint16_t)server->generation;
 }
 
 /* DONE for the head of the queue and what follows of its kind, TAKEN before it for those that never said it. */
@@ -130,23 +129,25 @@ static int flush_done(struct lust_server *server, struct lust_held *head)
 	return result;
 }
 
+/* With the descriptors: the dispatcher that has copies may die before it reads this.  Without: they never came. */
 static int flush_refused(struct lust_server *server, struct lust_held *head)
 {
 	struct lust_wire_ids refused;
 	int fd[LUST_WIRE_BATCH], result;
-	bool with = goes_with_descriptor(server, head);
+	bool with = head->fd >= 0, current = of_this_generation(server, head);
 
 	begin_ids(&refused, LUST_WIRE_REFUSED);
 	for (struct lust_held *held = head;
-	     held && held->state == LUST_HELD_REFUSE_DUE && goes_with_descriptor(server, held) == with &&
-	     refused.header.count < LUST_WIRE_BATCH;
+	     held && held->state == LUST_HELD_REFUSE_DUE && (held->fd >= 0) == with &&
+	     of_this_generation(server, held) == current && refused.header.count < LUST_WIRE_BATCH;
 	     held = lust_held_due_after(&server->held, held)) {
 		fd[refused.header.count] = held->fd;
 		refused.id[refused.header.count++] = held->id;
 	}
 	result = say(server, &refused, fd, with ? refused.header.count : 0);
-	if (result == -EBADF) /* the application closed it in spite of lust.h: nothing is left to give back */
-		result = 0;
+	/* The application closed one in spite of lust.h, or too many are in flight while the copies are still there. */
+	if (with && (result == -EBADF || (result == -ETOOMANYREFS && current)))
+		result = say(server, &refused, NULL, 0);
 	for (uint32_t i = 0; result == 0 && i < refused.header.count; i++) {
 		if (fd[i] >= 0)
 			close(fd[i]);

@@ -15,10 +15,12 @@
 #define SCM_PIDFD 0x04 /* a descriptor too, if somebody set SO_PASSPIDFD on the socket */
 #endif
 
-/* CMSG_SPACE rounds up to 8 bytes, and credentials come before the descriptors.  Two more are seen, so that
-   a surplus is told. */
-#define CONTROL_ROOM(fds)                                                                                    \
-	(CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(((fds) + 2) * sizeof(int)))
+#define KERNEL_FDS 253 /* SCM_MAX_FD */
+
+/* All that can come: what does not fit the kernel closes by itself, and waits for SO_LINGER.  Credentials come before
+   the descriptors. */
+#define CONTROL_ROOM                                                                                         \
+	(CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int)) + CMSG_SPACE(KERNEL_FDS * sizeof(int)))
 
 int lust_message_send(int socket, const void *data, size_t length, const int *fds, unsigned count, int flags)
 {
@@ -46,6 +48,20 @@ int lust_message_send(int socket, const void *data, size_t length, const int *fd
 	return sendmsg(socket, &header, flags | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+void lust_close_unlingered(int fd)
+{
+	struct linger linger = {0};
+	socklen_t length = sizeof(linger);
+
+	/* A time of zero asks for a reset and never waits. */
+	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 && linger.l_onoff &&
+	    linger.l_linger) {
+		linger = (struct linger){0};
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	}
+	close(fd);
+}
+
 static void keep_descriptors(struct lust_message *message, const struct cmsghdr *cmsg, unsigned wanted)
 {
 	size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -61,7 +77,7 @@ static void keep_descriptors(struct lust_message *message, const struct cmsghdr 
 		if (cmsg->cmsg_type == SCM_RIGHTS)
 			message->surplus = true;
 		if (fd >= 0)
-			close(fd);
+			lust_close_unlingered(fd);
 	}
 }
 
@@ -84,14 +100,14 @@ int lust_message_receive(int socket, void *data, size_t room, struct lust_messag
 	struct iovec part = {.iov_base = data, .iov_len = room};
 	union {
 		struct cmsghdr align;
-		char room[CONTROL_ROOM(LUST_MESSAGE_FDS)];
+		char room[CONTROL_ROOM];
 	} control;
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control};
 	ssize_t length;
 
 	if (wanted > LUST_MESSAGE_FDS)
 		return -EINVAL;
-	header.msg_controllen = CONTROL_ROOM(wanted);
+	header.msg_controllen = CONTROL_ROOM;
 	/* MSG_TRUNC: the whole length of a packet, even beyond the room.  Unix streams know no such thing
 	   and ignore it. */
 	length = recvmsg(socket, &header, flags | MSG_CMSG_CLOEXEC | MSG_TRUNC);
@@ -120,7 +136,7 @@ int lust_message_receive(int socket, void *data, size_t room, struct lust_messag
 void lust_message_close_from(struct lust_message *message, unsigned from)
 {
 	for (unsigned i = from; i < message->count; i++)
-		close(message->fd[i]);
+		lust_close_unlingered(message->fd[i]);
 	if (message->count > from)
 		message->count = from;
 }

@@ -38,7 +38,11 @@ int lust_message_send(int socket, const void *data, size_t length, const int *fd
 int lust_message_receive(int socket, void *data, size_t room, struct lust_message *message, unsigned wanted,
 			 int flags);
 
-/* Closes message->fd[from] and all after it. */
+/* Closes a descriptor that another process has had.  SO_LINGER belongs to the socket, and the last close would wait
+   for it, seconds, even with O_NONBLOCK: it is cleared first. */
+void lust_close_unlingered(int fd);
+
+/* Closes message->fd[from] and all after it, in this way. */
 void lust_message_close_from(struct lust_message *message, unsigned from);
 
 #endif

@@ -34,7 +34,7 @@ enum lust_wire_type {
 	LUST_WIRE_REGISTER = 65,   /* lust_wire_register: on the pair, and first word at the door */
 	LUST_WIRE_TAKEN = 66,      /* lust_wire_ids: I am about to touch these */
 	LUST_WIRE_DONE = 67,       /* lust_wire_ids: ended, their credit is free */
-	LUST_WIRE_REFUSED = 68,    /* lust_wire_ids: to another server; descriptors of older generations come along */
+	LUST_WIRE_REFUSED = 68,    /* lust_wire_ids: to another server, with their descriptors; without any: they never came */
 	LUST_WIRE_CAPACITY = 69,   /* lust_wire_capacity */
 	LUST_WIRE_ALIVE = 70,      /* header */
 	LUST_WIRE_DRAINING = 71,   /* header: send me no more */

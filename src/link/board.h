@@ -105,7 +105,8 @@ struct board {
 	board_count turn_ms;          /* when the running loop turn began; 0 while it waits */
 	board_count events_dropped;   /* the event pipe was full */
 	_Atomic uint32_t fds, fds_limit;
-	_Atomic uint32_t sequence[16]; /* reserved, zero */
+	_Atomic uint32_t accepting;   /* service + 1 while a connection of it is in no ledger entry yet; else 0 */
+	_Atomic uint32_t reserved[15]; /* zero */
 
 	_Alignas(4096) struct board_service services[BOARD_SERVICES];
 	_Alignas(4096) struct board_server servers[BOARD_SLOTS];

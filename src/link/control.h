@@ -22,6 +22,7 @@ enum control_command {
 
 enum control_flag {
 	CONTROL_NOW = 1,       /* stop --now */
+	CONTROL_ASK = 4,       /* stop: only whether the asker may */
 	CONTROL_ONE = 2,       /* only .service (up, down, roll: a pattern as of fnmatch(3)); else all */
 };
 

@@ -30,7 +30,6 @@ static const char *const refusal_text[REFUSAL_COUNT] = {
 	[REFUSAL_NO_CREDENTIALS] = "the message carried no credentials of its sender",
 	[REFUSAL_TIMEOUT] = "it connected and said nothing in time; the first message must be REGISTER",
 	[REFUSAL_BUSY] = "too many registrations at once; try again in a moment",
-	[REFUSAL_UNKNOWN_ID] = "it answered for a connection that it does not have",
 	[REFUSAL_STOPPING] =
 		"the daemon is stopping or the service is being removed; register again once it is back",
 };

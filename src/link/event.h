@@ -15,6 +15,7 @@ enum event_code {
 	EVENT_REFUSED_REGISTRATION, /* service (or BOARD_NONE) pid uid gid; number: enum event_refusal */
 	EVENT_SERVER_GONE,        /* slot pid; number: connections given to others */
 	EVENT_PROTOCOL,           /* slot pid; number: enum event_refusal: a server broke the protocol, it is cut off */
+	EVENT_UNKNOWN_ID,         /* slot pid: TAKEN, DONE or REFUSED for an id that it does not hold; passed over */
 	EVENT_STALLED,            /* slot pid; number: connections taken back */
 	EVENT_RECOVERED,          /* slot pid: a stalled server gave a sign of life */
 	EVENT_LOST,               /* id service address: only after kill -9 of a dispatcher */
@@ -47,7 +48,6 @@ enum event_refusal {
 	REFUSAL_NO_CREDENTIALS,
 	REFUSAL_TIMEOUT,        /* connected to the door and said nothing */
 	REFUSAL_BUSY,           /* no room at the door, or no slot */
-	REFUSAL_UNKNOWN_ID,     /* TAKEN, DONE or REFUSED for ids it never had */
 	REFUSAL_STOPPING,
 	REFUSAL_COUNT
 };
@@ -67,9 +67,10 @@ struct event {
 	uint8_t ip[16];
 	uint32_t instance;      /* of the server; 0: from outside or none */
 	uint32_t reserved;
+	char asked[64];         /* a name in the letters of service names that no service has, or "" */
 };
 
-_Static_assert(sizeof(struct event) == 80, "less than PIPE_BUF: written whole or not at all");
+_Static_assert(sizeof(struct event) == 144, "less than PIPE_BUF: written whole or not at all");
 
 /* Words for a refusal, for the server (DENIED) and for the log; "" for an unknown one. */
 const char *event_refusal_text(enum event_refusal refusal);

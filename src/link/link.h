@@ -122,7 +122,7 @@ struct link_slot {
 	uint32_t generation;
 	uint32_t capacity;     /* REGISTERED */
 	int32_t error;
-	char reason[LINK_TEXT]; /* DEREGISTERED */
+	char reason[LINK_TEXT]; /* DEREGISTERED: why; REGISTERED: the label that it gave itself */
 };
 
 struct link_keep {

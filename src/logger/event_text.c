@@ -70,16 +70,23 @@ static void registered(const struct event *event, char *text, size_t size)
 
 static void refused_registration(const struct event *event, char *text, size_t size)
 {
-	snprintf(text, size, "registration of pid %d, uid %u, gid %u refused: %s", event->pid, event->uid,
-		 event->gid, event_refusal_text((enum event_refusal)event->number));
+	const char *why = event_refusal_text((enum event_refusal)event->number);
+	int length = (int)strnlen(event->asked, sizeof(event->asked));
+
+	snprintf(text, size, "registration of pid %d, uid %u, gid %u%s%.*s%s refused: %s", event->pid,
+		 event->uid, event->gid, length > 0 ? " for \"" : "", length, event->asked,
+		 length > 0 ? "\"" : "", why);
 }
 
 static void server_gone(const struct event *event, char *text, size_t size)
 {
 	char who[64];
 
-	snprintf(text, size, "%s is gone; %" PRIu64 " of its connections went to others", server(event, who),
-		 event->number);
+	if (event->number > 0)
+		snprintf(text, size, "%s is gone; %" PRIu64 " of its connections went to others",
+			 server(event, who), event->number);
+	else
+		snprintf(text, size, "%s is gone", server(event, who));
 }
 
 static void protocol(const struct event *event, char *text, size_t size)
@@ -88,6 +95,14 @@ static void protocol(const struct event *event, char *text, size_t size)
 
 	snprintf(text, size, "%s broke the protocol and is cut off: %s", server(event, who),
 		 event_refusal_text((enum event_refusal)event->number));
+}
+
+static void unknown_id(const struct event *event, char *text, size_t size)
+{
+	char who[64];
+
+	snprintf(text, size, "%s answered for a connection that it does not hold; that was passed over",
+		 server(event, who));
 }
 
 static void stalled(const struct event *event, char *text, size_t size)
@@ -111,8 +126,14 @@ static void lost(const struct event *event, char *text, size_t size)
 {
 	char from[ADDRESS_TEXT];
 
-	snprintf(text, size, "connection " ID " from %s lost: the dispatcher was killed while it held it",
-		 ID_OF(event), client(event, from));
+	if (event->id == 0)
+		snprintf(text, size,
+			 "the dispatcher was killed in accept: the connection that it was about to get, "
+			 "if there was one, is lost");
+	else
+		snprintf(text, size,
+			 "connection " ID " from %s lost: the dispatcher was killed while it held it",
+			 ID_OF(event), client(event, from));
 }
 
 static void closed_touched(const struct event *event, char *text, size_t size)
@@ -216,6 +237,8 @@ static const struct {
 	[EVENT_REFUSED_REGISTRATION] = {LEVEL_WARNING, refused_registration, "refused registrations"},
 	[EVENT_SERVER_GONE] = {LEVEL_NOTICE, server_gone, "servers that went away"},
 	[EVENT_PROTOCOL] = {LEVEL_WARNING, protocol, "servers that broke the protocol"},
+	[EVENT_UNKNOWN_ID] = {LEVEL_WARNING, unknown_id,
+			      "answers for connections that a server does not hold"},
 	[EVENT_STALLED] = {LEVEL_WARNING, stalled, "stalled servers"},
 	[EVENT_RECOVERED] = {LEVEL_NOTICE, recovered, "servers no longer stalled"},
 	[EVENT_LOST] = {LEVEL_ERROR, lost, "lost connections"},

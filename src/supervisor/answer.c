@@ -1,7 +1,10 @@
 /*
  * answer.c: what the dispatcher tells and asks, after permit.c and link_check_from_dispatcher() let it through.  Slots
  * are believed only with their generation: what names an older one crossed our own message on its way.
+ *
+ * SPDX-License-Identifier: ISC
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,6 +95,8 @@ static void answer_about_server(struct supervisor *s, const struct link_message 
 		return;
 	switch (message->type) {
 	case LINK_REGISTERED:
+		snprintf(server->label, sizeof(server->label), "%.*s", (int)sizeof(server->label) - 1,
+			 message->slot.reason);
 		server_registered(s, server);
 		break;
 	case LINK_IDLE:

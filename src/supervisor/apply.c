@@ -1,6 +1,8 @@
 /*
  * apply.c: a checked table takes effect, at start and at reload.  First everything is made that can fail, beside what
  * is in force; then the two are swapped without a step that could fail.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdlib.h>

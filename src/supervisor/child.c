@@ -1,6 +1,8 @@
 /*
  * child.c: from fork(2) to the server's program, in one visible order.  Only what is safe in the child of a process
  * with a running loop: no allocation, no log, no watcher.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "child.h"
 

@@ -1,5 +1,7 @@
 /*
  * child.h: what happens between fork(2) and the server's program, and how its failures are told.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #ifndef CHILD_H
 #define CHILD_H

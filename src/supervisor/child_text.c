@@ -1,5 +1,7 @@
 /*
  * child_text.c: why a child could not become its server, in words.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <string.h>

@@ -145,6 +145,10 @@ static void do_reload(struct control_client *client)
 
 static void do_stop(struct control_client *client)
 {
+	if (client->request.flags & CONTROL_ASK) {
+		client_answer(client, 0, "%s", "");
+		return;
+	}
 	/* Answered by control_close(), when everything else is gone. */
 	client_wait(client, 0);
 	stop_begin(client->supervisor, client->request.flags & CONTROL_NOW);

@@ -17,7 +17,7 @@ const char *control_check_request(const struct control_request *request, size_t 
 		return "request of another version";
 	if (request->command < CONTROL_STATUS || request->command > CONTROL_SHOW)
 		return "unknown request";
-	if (request->flags & ~(uint32_t)(CONTROL_NOW | CONTROL_ONE))
+	if (request->flags & ~(uint32_t)(CONTROL_NOW | CONTROL_ONE | CONTROL_ASK))
 		return "unknown flag in the request";
 	if (!memchr(request->service, 0, sizeof(request->service)))
 		return "service name without end";

@@ -1,5 +1,7 @@
 /*
  * daemonize.c: `start` becomes a daemon; its parent waits at a pipe until the daemon works or has failed.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * dispatcher.c: starts, watches and replaces the dispatcher.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <signal.h>

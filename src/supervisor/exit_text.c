@@ -1,5 +1,7 @@
 /*
  * exit_text.c: a wait status in words.  Pure.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <signal.h>
 #include <stdio.h>

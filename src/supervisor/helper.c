@@ -1,5 +1,7 @@
 /*
  * helper.c: dispatcher and logger as processes: fork, exec, and why that failed.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "config.h"
 

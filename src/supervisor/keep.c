@@ -1,5 +1,7 @@
 /*
  * keep.c: KEEP: a server from outside passed the door; hold its pair for the next dispatcher and give it a slot.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /*
  * limits.c: how many open files the table needs, and getting them.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,5 +1,7 @@
 /*
  * listen.c: one listening socket: bind, listen, give up.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <netinet/in.h>

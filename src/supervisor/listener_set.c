@@ -1,6 +1,8 @@
 /*
  * listener_set.c: the listeners that exist, sorted by address, to be claimed by a new table.  An address that stays
  * keeps its socket, whatever service it feeds.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,7 @@
 /*
  * listeners.c: addresses that could not be bound are tried again; and what the kernel tells of those that are.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <linux/sock_diag.h>

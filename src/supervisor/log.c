@@ -1,6 +1,8 @@
 /*
  * log.c: the supervisor's own lines.  To the logger once the daemon runs; before that, and without a logger, to
  * standard error as long as somebody reads it; else they wait for the next logger.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdarg.h>
 #include <stdio.h>

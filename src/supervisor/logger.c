@@ -1,5 +1,7 @@
 /*
  * logger.c: starts, watches and replaces the logger.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <signal.h>

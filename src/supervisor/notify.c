@@ -1,5 +1,7 @@
 /*
  * notify.c: tells the service manager how we are, as sd_notify(3) does, without its library.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,8 @@
 /*
  * orphans.c: the process groups of running servers, on disk, so that the next start ends what a killed daemon left.
  * One fixed record a slot: a start or an end of a server costs one pwrite(2).
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <ctype.h>
 #include <dirent.h>

@@ -1,5 +1,7 @@
 /*
  * permit.c: what the dispatcher may ask, and when.  A pure table: anything that is not in it ends the asker.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "supervisor.h"
 

@@ -1,6 +1,8 @@
 /*
  * privilege.c: may this process change users and roots?  Asked of the kernel, not guessed from uid 0: a
  * container's root may lack it, another user may have been given it.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <linux/capability.h>
 #include <sys/syscall.h>

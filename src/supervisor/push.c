@@ -1,6 +1,8 @@
 /*
  * push.c: the whole state as records, BEGIN to COMMIT: to a new dispatcher with every kept socket, after a reload
  * with the new ones only.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,8 @@
 /*
  * reap.c: who died.  A server is its whole process group: its leader's number is kept by not reaping it until the
  * group got its KILL, and its end is told only when the group is empty, so that nobody holds its connections any more.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>

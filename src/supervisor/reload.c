@@ -1,5 +1,7 @@
 /*
  * reload.c: reads the table again: all of it takes effect, or nothing.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdio.h>
@@ -80,6 +82,24 @@ static int prepare(struct supervisor *s, const struct table *table, struct diagn
 	return 0;
 }
 
+/* Who asked gets to know which, and why; the log has it already. */
+static void add_unbound(const struct supervisor *s, struct diagnostics *diagnostics)
+{
+	for (const struct service *service = s->services; service != NULL; service = service->next)
+		for (const struct listener *one = service->listeners; one != NULL; one = one->next) {
+			char address[ADDRESS_TEXT], text[512];
+			if (one->fd >= 0 || service->want == NULL)
+				continue;
+			const char *hint = listen_hint(one->error, &one->want->address);
+			snprintf(text, sizeof(text),
+				 "%s:%u: warning: %s: listen: cannot listen on %s: %s%s%s; it is tried again",
+				 one->want->origin.file, one->want->origin.line, service->name,
+				 address_format(&one->want->address, address), strerror(one->error),
+				 hint[0] != '\0' ? "; " : "", hint);
+			add(diagnostics, WARNING, text);
+		}
+}
+
 static int take(struct supervisor *s, struct table *table, struct diagnostics *diagnostics)
 {
 	struct diagnostics warnings;
@@ -97,6 +117,8 @@ static int take(struct supervisor *s, struct table *table, struct diagnostics *d
 	for (size_t i = 0; i < diagnostics->count; i++)
 		log_line(s, LEVEL_WARNING, NULL, "%s", diagnostics->item[i].text);
 	log_line(s, LEVEL_NOTICE, NULL, "reloaded %s", s->config_file);
+	if (unbound > 0)
+		add_unbound(s, diagnostics);
 	return unbound > 0 ? 1 : 0;
 }
 

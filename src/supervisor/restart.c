@@ -1,5 +1,7 @@
 /*
  * restart.c: whether and when a server that ended is started again.  Pure.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "supervisor.h"
 

@@ -1,5 +1,7 @@
 /*
  * run.c: the privileged half, in one visible order.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -167,23 +169,16 @@ void supervisor_started(struct supervisor *s)
 		service_reconcile(s, service);
 }
 
-/* At a failed start: nothing of ours may stay. */
-static void end_helpers(struct supervisor *s)
-{
-	if (s->stop_step == STOP_DONE)
-		return;
-	reap_strays();
-}
-
 static void tear_down(struct supervisor *s)
 {
-	end_helpers(s);
+	/* Who is left: strangers that servers left to us; after a failed start, dispatcher and logger. */
+	reap_strays();
+	slots_release(s);
 	while (s->services != NULL) {
 		struct service *service = s->services;
 		s->services = service->next;
 		service_free(s, service);
 	}
-	reap_strays();
 	slots_free(s);
 	control_close(s);
 	channel_close(&s->dispatcher.link);

@@ -1,5 +1,7 @@
 /*
  * runtime_dir.c: RUNTIME-DIR, its lock, the jail and the door in it.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,7 @@
 /*
  * server.c: one server's life, from its start to the signals that end it.  Its end is in server_end.c.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,5 +1,7 @@
 /*
  * server_end.c: a server's end: what it died of, what is cleared away, what comes next.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <string.h>

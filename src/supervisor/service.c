@@ -1,5 +1,7 @@
 /*
  * service.c: brings what runs in line with what the table wants.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,12 +73,12 @@ unsigned service_wanted(const struct service *service)
 	return want->server.instances;
 }
 
-unsigned service_ready_count(const struct service *service)
+unsigned service_ready_count(const struct supervisor *s, const struct service *service)
 {
 	unsigned count = 0;
 
 	for (const struct server *server = service->servers; server != NULL; server = server->next)
-		count += server->phase == PHASE_READY;
+		count += server->phase == PHASE_READY && !server_stalled(s, server);
 	return count;
 }
 

@@ -1,5 +1,7 @@
 /*
  * service_progress.c: how far `up`, `down`, `roll` or a reload got with a service.  Pure.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "supervisor.h"
 

@@ -1,5 +1,7 @@
 /*
  * service_state.c: what `status` calls a service, and why.  Pure.  The worst trouble names the state.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <string.h>
@@ -7,11 +9,11 @@
 #include "supervisor.h"
 
 struct count {
-	unsigned ready, starting, backoff, stopped, failed, ending, external;
-	const struct server *failed_one, *stopped_one, *backoff_one;
+	unsigned ready, starting, backoff, stopped, stalled, failed, ending, external;
+	const struct server *failed_one, *stopped_one, *stalled_one, *backoff_one;
 };
 
-static struct count count_servers(const struct service *service)
+static struct count count_servers(const struct supervisor *s, const struct service *service)
 {
 	struct count count = {0};
 
@@ -19,7 +21,12 @@ static struct count count_servers(const struct service *service)
 		count.external += server->external;
 		switch (server->phase) {
 		case PHASE_READY:
-			count.ready++;
+			if (server_stalled(s, server)) {
+				count.stalled++;
+				count.stalled_one = server;
+			} else {
+				count.ready++;
+			}
 			break;
 		case PHASE_STARTING:
 			count.starting++;
@@ -90,9 +97,20 @@ static void say_unbound(const struct listener *listener, char reason[160], uint6
 
 static void say_server(const struct server *server, const char *what, char reason[160])
 {
-	/* The reason is cut before what it means: that is the part that helps. */
-	snprintf(reason, 160, "server %u: %.60s%s%.80s", server->instance, server->last_exit,
+	/* The end is cut before what it means: that is the part that helps. */
+	size_t meaning = strlen(what) + sizeof("server 4294967295: ; ");
+	int room = meaning < 160 ? (int)(160 - meaning) : 0;
+	snprintf(reason, 160, "server %u: %.*s%s%s", server->instance, room, server->last_exit,
 		 server->last_exit[0] != '\0' ? "; " : "", what);
+}
+
+static void say_stalled(const struct server *server, char reason[160])
+{
+	char who[32];
+
+	snprintf(who, sizeof(who), "server %u", server->instance);
+	snprintf(reason, 160, "%s (pid %d): no sign of life for take-timeout; its connections went to others",
+		 server->instance > 0 ? who : "a server from outside", (int)server->pid);
 }
 
 /* Nothing can be served, and only the administrator can change it. */
@@ -158,6 +176,10 @@ static bool is_degraded(const struct service *service, const struct count *count
 		*until_s = wall(count->backoff_one->until_ms);
 		return true;
 	}
+	if (count->stalled > 0) {
+		say_stalled(count->stalled_one, reason);
+		return true;
+	}
 	if (count->stopped > 0) {
 		say_server(count->stopped_one, "not started again (restart)", reason);
 		return true;
@@ -180,9 +202,8 @@ enum control_service_state service_state(const struct supervisor *s, const struc
 					 const struct board_reading *reading, char reason[160],
 					 uint64_t *until_s)
 {
-	struct count count = count_servers(service);
+	struct count count = count_servers(s, service);
 
-	(void)s;
 	reason[0] = '\0';
 	*until_s = 0;
 	if (is_failed(service, &count, reason, until_s))

@@ -1,5 +1,7 @@
 /*
  * signals.c: what the daemon does when it is signalled.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <signal.h>

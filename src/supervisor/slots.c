@@ -1,6 +1,8 @@
 /*
  * slots.c: who owns which number of the board.  A slot, with the pair in it, lives until the dispatcher has settled
  * it: often longer than the server it was taken for, and through any number of dispatchers.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,11 +19,15 @@ int slots_init(struct supervisor *s)
 	return s->slots == NULL || s->service_used == NULL || s->listener_used == NULL ? -ENOMEM : 0;
 }
 
-void slots_free(struct supervisor *s)
+void slots_release(struct supervisor *s)
 {
 	for (uint32_t i = 0; s->slots != NULL && i < BOARD_SLOTS; i++)
 		if (s->slots[i].used)
 			slot_free(s, i);
+}
+
+void slots_free(struct supervisor *s)
+{
 	free(s->slots);
 	free(s->service_used);
 	free(s->listener_used);
@@ -131,6 +137,21 @@ struct server *slot_server(struct supervisor *s, uint32_t number, uint32_t gener
 	struct slot *slot = slot_find(s, number, generation);
 
 	return slot != NULL ? slot->server : NULL;
+}
+
+const struct board_server *slot_board(const struct supervisor *s, const struct server *server)
+{
+	if (s->board == NULL || server->slot >= BOARD_SLOTS)
+		return NULL;
+	const struct board_server *board = &s->board->servers[server->slot];
+	return board->generation == server->generation ? board : NULL;
+}
+
+bool server_stalled(const struct supervisor *s, const struct server *server)
+{
+	const struct board_server *board = slot_board(s, server);
+
+	return server->phase == PHASE_READY && board != NULL && board->state == BOARD_SERVER_STALLED;
 }
 
 bool slot_of_service(const struct supervisor *s, uint32_t service)

@@ -1,6 +1,8 @@
 /*
  * sources.c: what servers print.  The supervisor keeps each reading end until the logger has read it to its end,
  * so that a logger's death costs no server a SIGPIPE; it never reads there itself.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /*
  * spawn.c: everything that a new server needs, then fork(2).  What was made is undone when a later step fails.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -77,21 +77,10 @@ static uint64_t wall_clock(uint64_t moment_ms, uint64_t now_ms, uint64_t now_s)
 	return now_s - (now_ms - moment_ms) / 1000;
 }
 
-static const struct board_server *board_server(const struct supervisor *supervisor,
-					       const struct server *server)
-{
-	const struct board_server *board;
-
-	if (!supervisor->board || server->slot >= BOARD_SLOTS)
-		return NULL;
-	board = &supervisor->board->servers[server->slot];
-	return board->generation == server->generation ? board : NULL;
-}
-
 static void copy_server(const struct supervisor *supervisor, const struct server *server,
 			struct control_server *out, uint64_t now_s)
 {
-	const struct board_server *board = board_server(supervisor, server);
+	const struct board_server *board = slot_board(supervisor, server);
 	uint64_t now_ms = clock_ms(), since_ms = server->phase_since_ms;
 	uint32_t board_state = board ? board->state : BOARD_SERVER_NONE;
 
@@ -188,7 +177,7 @@ static void copy_service(const struct supervisor *supervisor, struct service *se
 	copy_state(supervisor, service, out);
 	out->generation = service->generation;
 	out->wanted = service_wanted(service);
-	out->ready = service_ready_count(service);
+	out->ready = service_ready_count(supervisor, service);
 	for (const struct listener *listener = service->listeners; listener; listener = listener->next)
 		out->listeners++;
 	for (const struct server *server = service->servers; server; server = server->next)

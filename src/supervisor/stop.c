@@ -1,5 +1,7 @@
 /*
  * stop.c: the end of the daemon, step by step: accept no more, servers, dispatcher, logger.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "supervisor.h"
 

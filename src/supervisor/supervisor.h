@@ -1,6 +1,8 @@
 /*
  * supervisor.h: what the files of the privileged half share.  One process, one loop, one struct supervisor.
  * Every file here is one responsibility; who decides (restart.c, permit.c, service_state.c) does not act.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #ifndef SUPERVISOR_H
 #define SUPERVISOR_H
@@ -270,6 +272,7 @@ uint32_t listen_backlog(const struct listener *);
 
 /* ---- slots.c: who owns which number of the board ---- */
 int slots_init(struct supervisor *);
+void slots_release(struct supervisor *); /* all of them, while their servers still exist */
 void slots_free(struct supervisor *);
 /* A slot with a pair; server->slot and ->generation are set.  0, -ENOSPC: all used. The descriptors are the slot's from now on. */
 int slot_take(struct supervisor *, struct server *, int ours, int theirs, int lifeline);
@@ -277,6 +280,9 @@ void slot_died(struct supervisor *, struct server *);     /* tells the dispatche
 void slot_free(struct supervisor *, uint32_t slot);
 struct slot *slot_find(struct supervisor *, uint32_t slot, uint32_t generation); /* NULL: stale or unused */
 struct server *slot_server(struct supervisor *, uint32_t slot, uint32_t generation); /* NULL: stale, dead or unused */
+/* What the dispatcher says of a running server; NULL: nothing. */
+const struct board_server *slot_board(const struct supervisor *, const struct server *);
+bool server_stalled(const struct supervisor *, const struct server *);
 bool slot_of_service(const struct supervisor *, uint32_t service); /* does any slot still name it? */
 /* Indexes of services and listeners: BOARD_NONE when all are used. */
 uint32_t index_take(uint8_t *used, uint32_t size, uint32_t *next);
@@ -380,7 +386,7 @@ int service_roll(struct supervisor *, struct service *);  /* plain: stops with d
 /* ---- service_progress.c: pure ---- */
 enum service_progress { PROGRESS_DONE, PROGRESS_UNDER_WAY, PROGRESS_FAILED };
 enum service_progress service_progress(const struct service *);
-unsigned service_ready_count(const struct service *);
+unsigned service_ready_count(const struct supervisor *, const struct service *); /* without stalled ones */
 unsigned service_wanted(const struct service *);          /* servers that should run: 0 for external, or when down */
 struct service *service_new(struct supervisor *, const char *name); /* not in the list yet; NULL: no memory, no index */
 void service_sweep(struct supervisor *);                  /* releases removed services that nothing names any more */

@@ -1,6 +1,8 @@
 /*
  * targets.c: see targets.h.  Index 0 is the daemon's own log; a target keeps its index as long as the daemon lives,
  * because servers of an older table may still print into it.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #include "targets.h"
 

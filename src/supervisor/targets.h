@@ -1,5 +1,7 @@
 /*
  * targets.h: the logs that the table names, opened by the supervisor, written by the logger.
+ *
+ * SPDX-License-Identifier: ISC
  */
 #ifndef TARGETS_H
 #define TARGETS_H

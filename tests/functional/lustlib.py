@@ -88,6 +88,16 @@ def alive(pid):
         return False
 
 
+def stop(pid):
+    """SIGSTOP, and until it has stopped: a system call on its way may still end with what it waited for."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "T"
+    wait_until("%d stops" % pid, stopped)
+
+
 def children(pid):
     found = []
     try:

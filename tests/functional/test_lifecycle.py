@@ -268,11 +268,9 @@ def test_start_closes_its_terminal_and_detaches(daemon):
     """start returns, and what it started holds neither our pipes nor our session."""
     port = free_port()
     daemon.write(hello("web", port))
-    began = time.monotonic()
     done = subprocess.run([LUST_INETD, "-c", daemon.table_file, "-r", daemon.runtime, "start"], capture_output=True,
                           text=True, env=clean_environment(), timeout=60)
     assert done.returncode == 0, done
-    assert time.monotonic() - began < 60
     get(port)
     status = daemon.status()
     assert os.getsid(status["pid"]) != os.getsid(0)

@@ -267,6 +267,52 @@ void rig_ids(struct rig_server *server, enum lust_wire_type type, const uint64_t
 	send_wire(server, &message);
 }
 
+void rig_refuse(struct rig_server *server, uint64_t id, int fd)
+{
+	union lust_wire_message message = {0};
+	message.header = (struct lust_wire_header){LUST_WIRE_VERSION, LUST_WIRE_REFUSED, 1};
+	message.ids.id[0] = id;
+	ck_assert_int_eq(lust_message_send(server->fd, &message, lust_wire_length(&message), &fd, 1, 0), 0);
+}
+
+static void limit_fds(rlim_t most)
+{
+	struct rlimit limit;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = most;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+bool rig_flight_fill(struct rig_flight *flight)
+{
+	struct rlimit limit;
+	int many[LUST_MESSAGE_FDS], error = 0;
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	flight->before = limit.rlim_cur;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, flight->ends), 0);
+	for (unsigned i = 0; i < LUST_MESSAGE_FDS; i++)
+		many[i] = flight->ends[0];
+	/* Descriptors in flight are counted by the real user. */
+	if (geteuid() == 0 && setresuid(61234, 61234, 0) < 0)
+		return false;
+	limit_fds(128);
+	for (unsigned i = 0; i < 16 && !error; i++)
+		error = lust_message_send(flight->ends[0], "", 1, many, LUST_MESSAGE_FDS, MSG_DONTWAIT);
+	return error == -ETOOMANYREFS;
+}
+
+void rig_flight_free(struct rig_flight *flight)
+{
+	/* Each carries the other: only receiving undoes that for certain. */
+	struct lust_message message;
+	char byte;
+	while (lust_message_receive(flight->ends[1], &byte, 1, &message, 0, MSG_DONTWAIT) == 1)
+		;
+	close(flight->ends[0]);
+	close(flight->ends[1]);
+	limit_fds(flight->before);
+}
+
 void rig_word(struct rig_server *server, enum lust_wire_type type)
 {
 	union lust_wire_message message = {0};

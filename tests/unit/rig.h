@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "board.h"
 #include "channel.h"
@@ -69,6 +70,17 @@ void rig_hear(struct rig *rig, struct rig_server *server, enum lust_wire_type ty
 void rig_hear_nothing(struct rig *rig, struct rig_server *server);
 void rig_ids(struct rig_server *server, enum lust_wire_type type, const uint64_t *ids, uint32_t count);
 void rig_word(struct rig_server *server, enum lust_wire_type type);
+
+/* Like rig_ids() for one id, with a descriptor. */
+void rig_refuse(struct rig_server *server, uint64_t id, int fd);
+
+/* As an ordinary user, no descriptor can be sent any more (ETOOMANYREFS) until rig_flight_free(). */
+struct rig_flight {
+	int ends[2];
+	rlim_t before;
+};
+bool rig_flight_fill(struct rig_flight *flight); /* false: this user cannot bring it on */
+void rig_flight_free(struct rig_flight *flight);
 
 int rig_connect(const struct rig *rig);
 struct board_reading rig_read(const struct rig *rig);

@@ -323,6 +323,7 @@ int main(void)
 {
 	Suite *suite = suite_create("channel");
 	TCase *tc = tcase_create("channel");
+	TCase *limits = tcase_create("limits");
 	SRunner *runner;
 	int failed;
 
@@ -334,9 +335,12 @@ int main(void)
 	tcase_add_test(tc, test_end);
 	tcase_add_test(tc, test_end_with_unread);
 	tcase_add_test(tc, test_surprises);
-	tcase_add_test(tc, test_truncated);
-	tcase_add_test(tc, test_stuck);
 	suite_add_tcase(suite, tc);
+	tcase_set_tags(limits, "rlimit"); /* valgrind keeps RLIMIT_NOFILE to itself */
+	tcase_add_checked_fixture(limits, make, drop);
+	tcase_add_test(limits, test_truncated);
+	tcase_add_test(limits, test_stuck);
+	suite_add_tcase(suite, limits);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -137,11 +137,12 @@ START_TEST(session_umask_and_signals)
 	sigaddset(&blocked, SIGTERM);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	run_shell("umask; grep -E '^(SigBlk|SigIgn|NoNewPrivs):' /proc/$$/status | tr -d '\\t';"
+	/* The C library keeps 32 and 33 to itself: whoever called us may have left them ignored. */
+	run_shell("umask; grep -E '^(SigBlk|NoNewPrivs):' /proc/$$/status | tr -d '\\t';"
+		  "echo $((0x$(sed -n 's/^SigIgn:.//p' /proc/$$/status) & 0x7fffffff));"
 		  "set -- $(cat /proc/$$/stat); test $1 = $5 && test $1 = $6 && echo leader; pwd");
 	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
-	ck_assert_str_eq(printed,
-			 "0027\nSigBlk:0000000000000000\nSigIgn:0000000000000000\nNoNewPrivs:1\nleader\n/\n");
+	ck_assert_str_eq(printed, "0027\nSigBlk:0000000000000000\nNoNewPrivs:1\n0\nleader\n/\n");
 }
 END_TEST
 
@@ -237,7 +238,6 @@ int main(void)
 	tcase_add_test(tests, only_its_descriptors);
 	tcase_add_test(tests, descriptors_in_each_other_s_place);
 	tcase_add_test(tests, session_umask_and_signals);
-	tcase_add_test(tests, limits_as_the_daemon_was_started_then_the_table_s);
 	tcase_add_test(tests, a_program_that_is_not_there);
 	tcase_add_test(tests, a_directory_that_is_not_there);
 	tcase_add_test(tests, a_chroot_that_is_not_there);
@@ -245,6 +245,11 @@ int main(void)
 	tcase_add_test(tests, the_user_is_dropped_to);
 	tcase_add_test(tests, an_orphan_does_not_start);
 	suite_add_tcase(suite, tests);
+	TCase *limits = tcase_create("limits");
+	tcase_set_tags(limits, "rlimit"); /* valgrind keeps RLIMIT_NOFILE to itself */
+	tcase_add_checked_fixture(limits, setup, teardown);
+	tcase_add_test(limits, limits_as_the_daemon_was_started_then_the_table_s);
+	suite_add_tcase(suite, limits);
 
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

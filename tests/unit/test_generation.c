@@ -185,6 +185,8 @@ START_TEST(connections_after_drain_are_refused)
 	before = fake_count_fds();
 	ck_assert_int_eq(lust_server_receive(server, &connection, 0), -ESHUTDOWN);
 	fake_hear_ids(&lust_daemon, LUST_WIRE_REFUSED, 1, &id);
+	ck_assert_uint_eq(lust_daemon.came.count, 1);
+	lust_message_close_from(&lust_daemon.came, 0);
 	ck_assert_uint_eq(fake_count_fds(), before);
 	end(server);
 }

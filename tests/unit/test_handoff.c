@@ -222,13 +222,74 @@ START_TEST(test_refused_goes_to_another)
 	ck_assert_uint_eq(atomic_load(&rig.d->board->servers[0].refused), 1);
 	/* The old id means nothing any more. */
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
-	struct event event = rig_event(&rig, EVENT_PROTOCOL);
-	ck_assert_uint_eq(event.number, REFUSAL_UNKNOWN_ID);
+	(void)rig_event(&rig, EVENT_UNKNOWN_ID);
 	ck_assert_uint_eq(rig_read(&rig).taken, 0);
 	drop_fds(&two);
 	close_clients(1);
 	rig_server_close(&one);
 	rig_server_close(&two);
+}
+END_TEST
+
+/* With its descriptor, as always when the server has it: the copy is enough, the duplicate closes. */
+START_TEST(test_refused_with_descriptor)
+{
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	rig_refuse(&one, first_id(&one), one.from.fd[0]);
+	drop_fds(&one);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = first_id(&one);
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	rig_until_taken(&rig, 1);
+	/* Nobody else holds it: the client sees the end. */
+	drop_fds(&one);
+	char byte;
+	ck_assert_int_eq(recv(clients[0], &byte, 1, 0), 0);
+	close_clients(1);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* Without: its descriptor did not reach the server, and the log says so. */
+START_TEST(test_refused_truncated)
+{
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = first_id(&one);
+	drop_fds(&one);
+	rig_ids(&one, LUST_WIRE_REFUSED, &id, 1);
+	struct event event = rig_event(&rig, EVENT_TRUNCATED);
+	ck_assert_uint_eq(event.slot, 0);
+	ck_assert_uint_eq(event.number, 1);
+	close_clients(1);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* ETOOMANYREFS: the server counts as full; the connection waits. */
+START_TEST(test_too_many_in_flight)
+{
+	struct rig_flight flight;
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	if (rig_flight_fill(&flight)) {
+		rig_until_accepted(&rig, 1);
+		rig_hear_nothing(&rig, &one);
+		ck_assert_uint_eq(rig_read(&rig).pending, 1);
+	}
+	rig_flight_free(&flight);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	ck_assert(answered(clients[0], one.from.fd[0]));
+	drop_fds(&one);
+	(void)seteuid(0); /* for the clean-up */
+	close_clients(1);
+	rig_server_close(&one);
 }
 END_TEST
 
@@ -395,9 +456,11 @@ static Suite *suite(void)
 		test_refused_by_the_only_one,
 		test_wrong_ids,
 		test_linger,
+		test_refused_with_descriptor,
+		test_refused_truncated,
+		test_too_many_in_flight,
 		test_nonblocking,
 		test_full_pair,
-		test_no_descriptors,
 	};
 	Suite *all = suite_create("handoff");
 	TCase *tcase = tcase_create("loopback");
@@ -406,6 +469,12 @@ static Suite *suite(void)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(all, tcase);
+	TCase *limits = tcase_create("limits");
+	tcase_set_tags(limits, "rlimit"); /* valgrind keeps RLIMIT_NOFILE to itself */
+	tcase_add_checked_fixture(limits, setup, teardown);
+	tcase_set_timeout(limits, 60);
+	tcase_add_test(limits, test_no_descriptors);
+	suite_add_tcase(all, limits);
 	return all;
 }
 

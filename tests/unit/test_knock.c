@@ -177,6 +177,39 @@ START_TEST(test_too_many)
 }
 END_TEST
 
+/* Both ends of its pair are read when it is settled: the reason must be what is left in it. */
+START_TEST(test_cut_off_says_why)
+{
+	int fd = come_in();
+	int client = rig_connect(&rig);
+	rig_until_accepted(&rig, 1);
+	ck_assert_int_eq(send(kept.fd, "garbage", 7, MSG_NOSIGNAL), 7);
+	rig_expect(&rig, LINK_GONE);
+	rig_hear(&rig, &kept, LUST_WIRE_DENIED);
+	ck_assert_str_eq(kept.message.denied.reason, event_refusal_text(REFUSAL_GARBAGE));
+	close(kept.ours);
+	close(kept.theirs);
+	close(kept.fd);
+	close(client);
+	close(fd);
+}
+END_TEST
+
+/* A name that no service has is logged when it is one; else it is left out. */
+START_TEST(test_unknown_service_is_named)
+{
+	static const char *const asked[] = {"webb", "w\x1b[2Jeb"};
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = knock();
+		say_register(fd, LUST_WIRE_REGISTER, asked[i], NULL, 0);
+		struct event event = rig_event(&rig, EVENT_REFUSED_REGISTRATION);
+		ck_assert_uint_eq(event.number, REFUSAL_NO_SERVICE);
+		ck_assert_str_eq(event.asked, i == 0 ? asked[0] : "");
+		close(fd);
+	}
+}
+END_TEST
+
 /* The knocker leaves while the supervisor thinks. */
 START_TEST(test_left_before_kept)
 {
@@ -283,6 +316,100 @@ START_TEST(test_clone)
 }
 END_TEST
 
+/* The dispatcher died between KEEP and KEPT: the next one gives the pair. */
+START_TEST(test_kept_by_the_next)
+{
+	int fd = knock();
+	say_register(fd, LUST_WIRE_REGISTER, "web", NULL, 0);
+	rig_expect(&rig, LINK_KEEP);
+	int fds[3];
+	memcpy(fds, rig.last_fds, sizeof(fds));
+	rig_kill(&rig);
+	rig_revive(&rig);
+	rig_table(&rig, NULL, 0, 0);
+	struct link_message message = {.type = LINK_SERVER};
+	message.server = (struct link_server){.slot = 7,
+					      .generation = 3,
+					      .flags = LINK_SERVER_EXTERNAL,
+					      .pid = getpid(),
+					      .uid = getuid(),
+					      .gid = getgid()};
+	rig_say(&rig, &message, fds, 3);
+	struct lust_wire_header pair;
+	struct lust_message from;
+	RIG_UNTIL(&rig, lust_message_receive(fd, &pair, sizeof(pair), &from, 1, MSG_DONTWAIT) == 1);
+	ck_assert_uint_eq(pair.type, LUST_WIRE_PAIR);
+	kept = (struct rig_server){
+		.slot = 7, .generation = 3, .ours = fds[0], .theirs = fds[1], .fd = from.fd[0]};
+	rig_hear(&rig, &kept, LUST_WIRE_HELLO);
+	close(fds[2]);
+	close(fd);
+	expect_gone();
+}
+END_TEST
+
+/* ETOOMANYREFS: KEEP waits without turning the loop in vain. */
+START_TEST(test_too_many_in_flight)
+{
+	struct rig_flight flight;
+	int fd = knock();
+	say_register(fd, LUST_WIRE_REGISTER, "web", NULL, 0);
+	if (rig_flight_fill(&flight)) {
+		RIG_UNTIL(&rig, channel_pending(&rig.d->link));
+		ck_assert(!ev_is_active(&rig.d->link_write));
+		ck_assert(ev_is_active(&rig.d->link_later));
+	}
+	rig_flight_free(&flight);
+	(void)seteuid(0);
+	answer_keep(0);
+	RIG_UNTIL(&rig, rig.d->server[7]);
+	ck_assert(!channel_pending(&rig.d->link));
+	kept.fd = -1;
+	close(fd);
+	expect_gone();
+}
+END_TEST
+
+/* A stranger leaves the last close of a full, lingering socket to the dispatcher. */
+START_TEST(test_lingering_descriptors)
+{
+	static const char much[65536];
+	struct linger minute = {.l_onoff = 1, .l_linger = 60};
+	int client = rig_connect(&rig), fds[LUST_MESSAGE_FDS];
+	int full = accept4(rig.listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_eq(setsockopt(full, SOL_SOCKET, SO_LINGER, &minute, sizeof(minute)), 0);
+	while (send(full, much, sizeof(much), MSG_DONTWAIT) > 0)
+		;
+	/* Not among the first. */
+	for (unsigned i = 0; i < LUST_MESSAGE_FDS; i++)
+		fds[i] = i < 32 ? rig.board_fd : full;
+	uint64_t before_ms = rig_now_ms();
+	int fd = knock();
+	say_register(fd, LUST_WIRE_REGISTER, "web", fds, LUST_MESSAGE_FDS);
+	close(full);
+	expect_denied(fd, REFUSAL_DESCRIPTORS);
+	ck_assert_uint_lt(rig_now_ms() - before_ms, 10000);
+	close(client);
+}
+END_TEST
+
+/* The board tells how many descriptors are held. */
+START_TEST(test_descriptors_are_counted)
+{
+	for (unsigned i = 0; i < 3; i++)
+		rig_turn(&rig);
+	uint32_t counted = atomic_load(&rig.d->board->fds);
+	int lifeline = come_in();
+	uint32_t server = 3 + (rig.d->server[7]->pidfd >= 0);
+	rig_turn(&rig);
+	ck_assert_uint_eq(atomic_load(&rig.d->board->fds), counted + server);
+	close(lifeline);
+	expect_gone();
+	rig_turn(&rig);
+	ck_assert_uint_eq(atomic_load(&rig.d->board->fds), counted);
+}
+END_TEST
+
 /* Something else than a socket as lifeline. */
 START_TEST(test_clone_with_a_file)
 {
@@ -315,9 +442,22 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_come_in_and_leave, test_unknown_service, test_not_listed, test_too_many,
-		test_left_before_kept,  test_nothing_leaks,   test_crowd,      test_clone,
-		test_clone_with_a_file, test_cut_off,
+		test_come_in_and_leave,
+		test_cut_off_says_why,
+		test_unknown_service_is_named,
+		test_unknown_service,
+		test_not_listed,
+		test_too_many,
+		test_left_before_kept,
+		test_nothing_leaks,
+		test_crowd,
+		test_clone,
+		test_clone_with_a_file,
+		test_cut_off,
+		test_kept_by_the_next,
+		test_too_many_in_flight,
+		test_lingering_descriptors,
+		test_descriptors_are_counted,
 	};
 	Suite *suite = suite_create("knock");
 	TCase *tcase = tcase_create("door");

@@ -80,6 +80,25 @@ START_TEST(test_unreceived_is_served_again)
 }
 END_TEST
 
+/* Killed in accept4(): told and counted, though nobody can know whether there was a connection. */
+START_TEST(test_killed_in_accept)
+{
+	rig_server(&rig, &one, 0, 0, 64);
+	atomic_store(&rig.d->board->accepting, 1);
+	rig_kill(&rig);
+	rig_revive(&rig);
+	rig_table(&rig, &one, 1, 0);
+	struct event event = rig_event(&rig, EVENT_LOST);
+	ck_assert_uint_eq(event.id, 0);
+	ck_assert_uint_eq(event.service, 0);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.accepted, 1);
+	ck_assert_uint_eq(reading.lost, 1);
+	ck_assert_uint_eq(atomic_load(&rig.d->board->accepting), 0);
+	rig_server_close(&one);
+}
+END_TEST
+
 /* Messages that the dead dispatcher had not read count as if it had. */
 START_TEST(test_unread_acknowledgements)
 {
@@ -152,10 +171,7 @@ START_TEST(test_refused_of_an_older_generation)
 	rig_register(&rig, &one, 0, 1, 1, 1, 0);
 	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
 	rig_server(&rig, &two, 1, 0, 1);
-	union lust_wire_message refused = {0};
-	refused.header = (struct lust_wire_header){LUST_WIRE_VERSION, LUST_WIRE_REFUSED, 1};
-	refused.ids.id[0] = entry.id;
-	ck_assert_int_eq(lust_message_send(one.fd, &refused, lust_wire_length(&refused), &fd, 1, 0), 0);
+	rig_refuse(&one, entry.id, fd);
 	close(fd);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(two.message.connections.entry[0].peer_port, entry.peer_port);
@@ -167,6 +183,80 @@ START_TEST(test_refused_of_an_older_generation)
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	rig_server_close(&one);
 	rig_server_close(&two);
+}
+END_TEST
+
+/* Refused, and the dispatcher with the copy died before it read that. */
+START_TEST(test_unread_refused)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	rig_refuse(&one, one.message.connections.entry[0].id, one.from.fd[0]);
+	lust_message_close_from(&one.from, 0);
+	new_dispatcher(1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 1, 0, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	ck_assert_int_eq(write(clients[0], "x", 1), 1);
+	char byte;
+	ck_assert_int_eq(read(one.from.fd[0], &byte, 1), 1);
+	lust_message_close_from(&one.from, 0);
+	ck_assert_uint_eq(rig_read(&rig).lost, 0);
+	ck_assert_uint_eq(rig_read(&rig).pending, 1);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* What a server gives back as a connection must be one. */
+START_TEST(test_refused_with_something_else)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	lust_message_close_from(&one.from, 0);
+	new_dispatcher(1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 0, 1, 1, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_refuse(&one, id, rig.listener);
+	ck_assert_uint_eq(rig_event(&rig, EVENT_LOST).id, id);
+	ck_assert_uint_eq(rig_read(&rig).lost, 1);
+	rig_hear_nothing(&rig, &one);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* Killed between freeing an entry and counting it. */
+START_TEST(test_count_of_entries_heals)
+{
+	atomic_fetch_add(&rig.d->board->ledger_used, 1);
+	rig_kill(&rig);
+	rig_revive(&rig);
+	rig_table(&rig, NULL, 0, 0);
+	ck_assert_uint_eq(atomic_load(&rig.d->board->ledger_used), 0);
+	rig_say(&rig, &(struct link_message){.type = LINK_QUIESCE}, NULL, 0);
+	rig_expect(&rig, LINK_QUIET);
+}
+END_TEST
+
+/* The slot's next use must not find the entries of the one before, whatever it says. */
+START_TEST(test_slot_used_again)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	lust_message_close_from(&one.from, 0);
+	one.generation = 2;
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	new_dispatcher(1, LINK_SERVER_DEAD);
+	ck_assert_uint_eq(rig_event(&rig, EVENT_LOST).id, id);
+	ck_assert_uint_eq(rig_read(&rig).lost, 1);
+	ck_assert_uint_eq(rig_read(&rig).taken, 0);
+	rig_server_close(&one);
 }
 END_TEST
 
@@ -272,10 +362,19 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_unreceived_is_served_again, test_unread_acknowledgements,
-		test_held_is_the_truth,          test_refused_of_an_older_generation,
-		test_accepted_only_is_lost,      test_dead_server,
-		test_forgotten_server,           test_torn_counters,
+		test_unreceived_is_served_again,
+		test_killed_in_accept,
+		test_unread_acknowledgements,
+		test_held_is_the_truth,
+		test_refused_of_an_older_generation,
+		test_unread_refused,
+		test_refused_with_something_else,
+		test_count_of_entries_heals,
+		test_slot_used_again,
+		test_accepted_only_is_lost,
+		test_dead_server,
+		test_forgotten_server,
+		test_torn_counters,
 		test_draining_is_said_again,
 	};
 	Suite *suite = suite_create("recover");

@@ -101,7 +101,7 @@ START_TEST(test_requests)
 	request.command = CONTROL_SHOW + 1;
 	ck_assert_ptr_nonnull(control_check_request(&request, sizeof(request)));
 	request = good_request();
-	request.flags = 4;
+	request.flags = 8;
 	ck_assert_ptr_nonnull(control_check_request(&request, sizeof(request)));
 	request = good_request();
 	memset(request.service, 'a', sizeof(request.service));

@@ -40,7 +40,8 @@ START_TEST(explicit_take)
 
 	ck_assert_int_eq(lust_server_refuse(server, ids[0]), 0);
 	fake_hear_ids(&lust_daemon, LUST_WIRE_REFUSED, 1, &ids[0]);
-	ck_assert_uint_eq(lust_daemon.came.count, 0);
+	ck_assert_uint_eq(lust_daemon.came.count, 1);
+	close(lust_daemon.came.fd[0]);
 	ck_assert_int_eq(fcntl(connections[0].fd, F_GETFD), -1);
 	ck_assert_int_eq(lust_server_refuse(server, ids[0]), -ENOENT);
 	ck_assert_int_eq(lust_server_close(server, connections[0].fd), -EBADF);
@@ -318,6 +319,25 @@ START_TEST(workers_close)
 }
 END_TEST
 
+/* Refused after an own close(2): the dispatcher's copy is what is left. */
+START_TEST(refuse_closed)
+{
+	struct lust_options options = {.explicit_take = 1};
+	struct lust_server *server = fake_register(&lust_daemon, &options);
+	uint64_t id = fake_id(FAKE_GENERATION, 1);
+	struct lust_connection connection;
+	int client;
+
+	fake_give(&lust_daemon, 1, 1, &client, NULL);
+	ck_assert_int_eq(lust_server_receive(server, &connection, -1), 1);
+	close(connection.fd);
+	ck_assert_int_eq(lust_server_refuse(server, id), 0);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_REFUSED, 1, &id);
+	ck_assert_uint_eq(lust_daemon.came.count, 0);
+	end(server);
+}
+END_TEST
+
 /* What was received and not returned goes to other servers when the handle goes. */
 START_TEST(free_gives_back)
 {
@@ -337,7 +357,11 @@ START_TEST(free_gives_back)
 	lust_server_free(server);
 	fake_hear(&lust_daemon, LUST_WIRE_DRAINING);
 	fake_hear_ids(&lust_daemon, LUST_WIRE_REFUSED, 2, ids);
+	ck_assert_uint_eq(lust_daemon.came.count, 2);
+	lust_message_close_from(&lust_daemon.came, 0);
 	fake_hear_ids(&lust_daemon, LUST_WIRE_REFUSED, 1, &unread);
+	ck_assert_uint_eq(lust_daemon.came.count, 1);
+	lust_message_close_from(&lust_daemon.came, 0);
 	/* The application's stays open; the handle had three of its own. */
 	ck_assert_int_eq(fcntl(connection.fd, F_GETFD), FD_CLOEXEC);
 	ck_assert_uint_eq(fake_count_fds(), before + 1 - 3);
@@ -364,6 +388,7 @@ int main(void)
 	tcase_add_test(all, waiting_thread_sends_for_others);
 	tcase_add_test(all, workers_close);
 	tcase_add_test(all, free_gives_back);
+	tcase_add_test(all, refuse_closed);
 	suite_add_tcase(suite, all);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

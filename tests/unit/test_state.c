@@ -84,6 +84,28 @@ START_TEST(some_address_cannot_be_bound)
 }
 END_TEST
 
+START_TEST(one_gives_no_sign_of_life)
+{
+	struct board *board = calloc(1, sizeof(*board));
+	ck_assert_ptr_nonnull(board);
+	for (unsigned i = 0; i < SERVERS; i++) {
+		server[i].slot = i;
+		board->servers[i].state = BOARD_SERVER_READY;
+	}
+	s->board = board;
+	ck_assert_int_eq(state(), SERVICE_READY);
+	ck_assert_uint_eq(service_ready_count(s, &service), SERVERS);
+	board->servers[1].state = BOARD_SERVER_STALLED;
+	ck_assert_int_eq(state(), SERVICE_DEGRADED);
+	ck_reason("server 2");
+	ck_reason("take-timeout");
+	ck_assert_uint_eq(service_ready_count(s, &service), SERVERS - 1);
+	board->servers[1].generation = 7; /* it speaks of another use of the slot */
+	ck_assert_int_eq(state(), SERVICE_READY);
+	free(board);
+}
+END_TEST
+
 START_TEST(given_up_servers)
 {
 	server[1].phase = PHASE_FAILED;
@@ -205,6 +227,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, all_is_well);
 	tcase_add_test(tests, some_address_cannot_be_bound);
+	tcase_add_test(tests, one_gives_no_sign_of_life);
 	tcase_add_test(tests, given_up_servers);
 	tcase_add_test(tests, one_waits_to_be_started_again);
 	tcase_add_test(tests, the_first_start_is_no_trouble);

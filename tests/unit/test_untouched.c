@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "linger.h"
+#include "fd_message.h"
 #include "untouched.h"
 
 static enum untouched_verdict judge(uint8_t state, uint64_t received, uint32_t unread, uint64_t sent,
@@ -137,8 +137,8 @@ START_TEST(test_unix)
 	struct untouched_facts facts;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	ck_assert_int_lt(untouched_read(ends[0], &facts), 0);
-	linger_close(ends[0]);
-	linger_close(ends[1]);
+	lust_close_unlingered(ends[0]);
+	lust_close_unlingered(ends[1]);
 }
 END_TEST
 
@@ -152,7 +152,7 @@ START_TEST(test_linger)
 	while (write(server, junk, sizeof(junk)) > 0)
 		;
 	uint64_t began = clock_us();
-	linger_close(server);
+	lust_close_unlingered(server);
 	ck_assert_uint_lt(clock_us() - began, 10000000);
 	server = -1;
 }
@@ -164,7 +164,7 @@ START_TEST(test_linger_of_zero)
 	struct linger zero = {.l_onoff = 1}, after;
 	socklen_t length = sizeof(after);
 	ck_assert_int_eq(setsockopt(server, SOL_SOCKET, SO_LINGER, &zero, sizeof(zero)), 0);
-	linger_close(dup(server));
+	lust_close_unlingered(dup(server));
 	ck_assert_int_eq(getsockopt(server, SOL_SOCKET, SO_LINGER, &after, &length), 0);
 	ck_assert_int_eq(after.l_onoff, 1);
 }
