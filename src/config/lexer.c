@@ -153,6 +153,18 @@ static void lexer_escape(struct lexer *lexer, struct token *token)
 		lexer_bad(lexer, token, lexer->line, "a NUL byte (a value is plain text)");
 }
 
+/* Where a quote is missing, the next one closes the string and from there on all is the wrong way round: the open quote
+   is found at the end of the file, but the mistake is where the first such string begins. */
+static void lexer_suspect(struct lexer *lexer, const struct token *token)
+{
+	const char *text = lexer->text + token->start;
+	size_t length = lexer->at - token->start;
+
+	if (!lexer->suspect && lexer->line > token->line &&
+	    (memchr(text, '{', length) || memchr(text, '}', length)))
+		lexer->suspect = token->line;
+}
+
 static void lexer_string(struct lexer *lexer, struct token *token)
 {
 	char quote = lexer_look(lexer, 0), c;
@@ -162,6 +174,7 @@ static void lexer_string(struct lexer *lexer, struct token *token)
 		c = lexer_look(lexer, 0);
 		if (c == quote) {
 			lexer_step(lexer);
+			lexer_suspect(lexer, token);
 			return;
 		}
 		if (quote == '"' && c == '$' && lexer_look(lexer, 1) == '{')
@@ -176,7 +189,8 @@ static void lexer_string(struct lexer *lexer, struct token *token)
 		if (quote == '"' && lexer_look(lexer, 0) == '$' && lexer_look(lexer, 1) == '{')
 			lexer_bad(lexer, token, lexer->line, EXPANDS);
 	}
-	lexer_break(lexer, token->start, token->line, "this quote is not closed");
+	lexer_break(lexer, token->start, lexer->suspect ? lexer->suspect : token->line,
+		    "this quote is not closed");
 	token->kind = TOKEN_END;
 	token->bad = true;
 }

@@ -37,6 +37,7 @@ struct lexer {
 	size_t length, at;
 	unsigned line;
 	const char *service, *word; /* what is being read, for messages; set by text.c */
+	unsigned suspect;           /* line of a quoted value that holds line ends and braces; 0: none */
 	bool broken;                /* an open quote or comment was told: the rest means nothing */
 	struct token ahead[2];      /* read and not used yet */
 	unsigned ahead_count;

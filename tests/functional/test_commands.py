@@ -253,10 +253,20 @@ def test_an_ordinary_user_and_roots_daemon(daemon):
     daemon.start(hello("web", port, 2))
     for arguments in (["status"], ["status", "--json"], ["list"], ["version"]):
         daemon.command(*arguments, user=ORDINARY_USER)
-    for arguments in (["stop"], ["reload"], ["up", "web"], ["down", "web"], ["roll", "web"]):
+    for arguments in (["stop"], ["restart"], ["reload"], ["up", "web"], ["down", "web"], ["roll", "web"]):
         result = daemon.command(*arguments, user=ORDINARY_USER, code=4)
         assert result.err, result
     assert get(port).status == 200
+
+
+def test_reload_is_of_the_daemon_s_own_table(running):
+    """-c names a file that the daemon does not read: said, not passed over."""
+    other = os.path.join(os.path.dirname(running.table_file), "other.conf")
+    with open(running.table_file) as source, open(other, "w") as copy:
+        copy.write(source.read())
+    result = lust("-c", other, "-r", running.runtime, "reload", user=running.user)
+    assert result.code == 64 and other in result.err and running.table_file in result.err, result
+    assert lust("-c", running.table_file, "-r", running.runtime, "reload", user=running.user).code == 0
 
 
 @pytest.mark.root

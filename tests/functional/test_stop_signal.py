@@ -29,6 +29,8 @@ def test_what_a_stopped_server_has_not_received_is_served_elsewhere(daemon, home
             assert client.socket.recv(100) == b"", "one answer, and no more"
     one = daemon.service("web")
     assert stalled(one, victim) and one["connections"]["redispatched"] > 0
+    assert (one["state"], one["ready"]) == ("degraded", 1) and "take-timeout" in one["reason"], one
+    assert "degraded" in daemon.command("status", "--problems", code=1).out
     assert one["connections"]["closed"]["touched"] == 0
     os.kill(victim, signal.SIGCONT)
     daemon.wait_service("web", lambda one: one["ready"] == 2 and not stalled(one, victim))

@@ -128,7 +128,7 @@ BAD = [
     ('service "a b" {\n    listen = "8080"\n' + SERVER + "}", 1, ["a b"]),
     ('service "web" {\n    listen = "${PATH}"\n' + SERVER + "}", 2, ["${"]),
     ('service "web" {\n    listen = "8080"\n' + SERVER, 1, ["{"]),
-    ('service "web" {\n    listen = "8080\n' + SERVER + "}", None, ["quote"]),
+    ('service "web" {\n    listen = "8080\n' + SERVER + "}", 2, ["quote"]),
     ('runtime-dir = "/a\n\n\n', 1, ["quote"]),
     ('/* never ends\nservice "web" {\n', 1, ["/*", "not closed"]),
     ('include("missing.conf")\n', 1, ["missing.conf"]),
