@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "supervisor.h"
 
@@ -86,7 +87,8 @@ END_TEST
 
 START_TEST(one_gives_no_sign_of_life)
 {
-	struct board *board = calloc(1, sizeof(*board));
+	int fd = board_create();
+	struct board *board = board_map(fd, true);
 	ck_assert_ptr_nonnull(board);
 	for (unsigned i = 0; i < SERVERS; i++) {
 		server[i].slot = i;
@@ -102,7 +104,8 @@ START_TEST(one_gives_no_sign_of_life)
 	ck_assert_uint_eq(service_ready_count(s, &service), SERVERS - 1);
 	board->servers[1].generation = 7; /* it speaks of another use of the slot */
 	ck_assert_int_eq(state(), SERVICE_READY);
-	free(board);
+	board_unmap(board);
+	close(fd);
 }
 END_TEST
 
