@@ -92,12 +92,15 @@ static enum daemon_found not_there(struct daemon_connection *connection, int err
 	}
 }
 
-static void open_pidfd(struct daemon_connection *connection)
+static void identify(struct daemon_connection *connection)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
-	if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0)
+	if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return;
+	connection->uid = peer.uid;
+	if (peer.pid > 0)
 		connection->pidfd = (int)syscall(SYS_pidfd_open, peer.pid, 0);
 }
 
@@ -126,6 +129,7 @@ enum daemon_found daemon_connect(struct daemon_connection *connection, const str
 
 	memset(connection, 0, sizeof(*connection));
 	connection->fd = connection->pidfd = -1;
+	connection->uid = (uid_t)-1;
 	connection->runtime_dir = find_runtime_dir(arguments);
 	if (!connection->runtime_dir) {
 		snprintf(connection->problem, sizeof(connection->problem), "cannot tell: %s",
@@ -135,7 +139,7 @@ enum daemon_found daemon_connect(struct daemon_connection *connection, const str
 	error = connect_to(connection);
 	if (error)
 		return not_there(connection, error);
-	open_pidfd(connection);
+	identify(connection);
 	return DAEMON_ANSWERS;
 }
 

@@ -20,6 +20,7 @@ enum daemon_found {
 struct daemon_connection {
 	int fd;
 	int pidfd;         /* of the daemon; -1: the kernel would not say */
+	uid_t uid;         /* of the daemon; (uid_t)-1: unknown */
 	char *runtime_dir; /* owned */
 	char problem[320]; /* unless it answers: one line that says why */
 };

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "daemon.h"
@@ -100,14 +101,20 @@ static int copy_config(const struct control_record *record, void *data)
 	return *config ? 0 : -1;
 }
 
+/* What a stranger's daemon calls its table must never be run with our rights. */
+static bool is_ours(const struct daemon_connection *connection)
+{
+	return connection->uid == geteuid();
+}
+
 /* The table of the daemon that runs.  For the caller to free; NULL: none runs, or it would not say. */
-static char *running_config(const struct arguments *arguments)
+static char *running_config(const struct arguments *arguments, bool only_ours)
 {
 	struct daemon_connection connection;
 	char *config = NULL;
 
 	if (daemon_connect(&connection, arguments) == DAEMON_ANSWERS &&
-	    daemon_send(&connection, CONTROL_VERSION_ASKED, 0, NULL))
+	    (!only_ours || is_ours(&connection)) && daemon_send(&connection, CONTROL_VERSION_ASKED, 0, NULL))
 		daemon_answer(&connection, copy_config, &config);
 	daemon_close(&connection);
 	return config;
@@ -119,10 +126,16 @@ static int may_stop(const struct arguments *arguments)
 	struct daemon_connection connection;
 	int code = EXIT_DONE;
 
-	if (daemon_connect(&connection, arguments) == DAEMON_ANSWERS)
+	if (daemon_connect(&connection, arguments) == DAEMON_ANSWERS) {
 		code = daemon_send(&connection, CONTROL_STOP, CONTROL_ASK, NULL)
 			       ? daemon_answer(&connection, NULL, NULL)
 			       : EXIT_CANNOT_TELL;
+		if (code == EXIT_DONE && !is_ours(&connection)) {
+			say("not permitted: the daemon runs as user %u; only that user can start it again",
+			    (unsigned)connection.uid);
+			code = EXIT_CANNOT_TELL;
+		}
+	}
 	daemon_close(&connection);
 	return code;
 }
@@ -159,7 +172,7 @@ int command_restart(const struct arguments *arguments)
 
 	if (code != EXIT_DONE)
 		return code;
-	char *running = arguments->config ? NULL : running_config(arguments);
+	char *running = arguments->config ? NULL : running_config(arguments, true);
 	const char *config = running ? running : daemon_config(arguments);
 	code = EXIT_BAD_TABLE;
 	if (table_is_good(arguments, config)) {
@@ -175,7 +188,7 @@ int command_restart(const struct arguments *arguments)
 
 int command_reload(const struct arguments *arguments)
 {
-	char *running = arguments->config ? running_config(arguments) : NULL;
+	char *running = arguments->config ? running_config(arguments, false) : NULL;
 	const bool other = running && !same_file(running, arguments->config);
 
 	if (other)

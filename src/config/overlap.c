@@ -159,6 +159,7 @@ static void overlap_service_pidfile(struct overlap *overlap, struct table_servic
 	struct arena *scratch = &overlap->reader->scratch;
 	const struct section *section = overlap->reader->service[service - overlap->reader->table->service];
 	const char *path = service->server.pidfile;
+	const char *suffix = "";
 	size_t stem;
 
 	if (!path)
@@ -168,10 +169,13 @@ static void overlap_service_pidfile(struct overlap *overlap, struct table_servic
 		return;
 	}
 	stem = strlen(path);
-	if (stem > 4 && !strcmp(path + stem - 4, ".pid"))
+	if (stem > 4 && !strcmp(path + stem - 4, ".pid")) {
 		stem -= 4;
+		suffix = ".pid";
+	}
 	for (unsigned instance = 1; instance <= service->server.instances; instance++)
-		overlap_pidfile(overlap, arena_format(scratch, "%.*s.%u.pid", (int)stem, path, instance),
+		overlap_pidfile(overlap,
+				arena_format(scratch, "%.*s.%u%s", (int)stem, path, instance, suffix),
 				section->server->place, service->name);
 }
 

@@ -188,6 +188,14 @@ static void knock_time_up(struct ev_loop *loop, struct ev_timer *watcher, int ev
 	knock_refuse(watcher->data, BOARD_NONE, REFUSAL_TIMEOUT);
 }
 
+/* A close() with something unread would reach the client as a reset, before the answer. */
+static void throw_away_unread(int fd)
+{
+	union lust_wire_message message;
+	struct lust_message from;
+	(void)lust_message_receive(fd, &message, sizeof(message), &from, 0, MSG_DONTWAIT);
+}
+
 /* A free place, with the identity of who holds the other end; NULL: refused and closed. */
 static struct knock *knock_new(struct dispatcher *d, int fd)
 {
@@ -207,6 +215,7 @@ static struct knock *knock_new(struct dispatcher *d, int fd)
 	/* One user's crowd leaves room for the others. */
 	if (!place || same_user >= KNOCKS_A_USER) {
 		report_refused(d, &identity, BOARD_NONE, REFUSAL_BUSY);
+		throw_away_unread(fd);
 		say_denied(fd, event_refusal_text(REFUSAL_BUSY));
 		identity_free(&identity);
 		close(fd);

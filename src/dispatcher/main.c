@@ -12,12 +12,23 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef SANITIZED
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "confine.h"
 #include "dispatcher.h"
 
 #define LINK_FD 3
 #define HELLO_MS 10000
+
+#ifdef SANITIZED
+/* LeakSanitizer lists the threads in /proc and fails without: no leak check in the jail, which has none. */
+int __lsan_is_turned_off(void)
+{
+	return access("/proc/self/task", R_OK) < 0;
+}
+#endif
 
 static int fail(const char *what, int error)
 {

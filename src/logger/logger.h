@@ -87,7 +87,7 @@ void events_read(const struct event *events, size_t bytes, struct logger *logger
 
 /* ---- source.c: what servers print ---- */
 void source_add(struct logger *logger, const struct logger_source *what, int fd); /* owns fd */
-void source_drain(struct logger *logger); /* reads all that is left, then ends every source */
+void source_drain(struct logger *logger); /* reads all that is left, then closes every source */
 void source_tick(struct ev_loop *loop, struct ev_timer *timer, int revents);
 
 /* ---- confine.c: for good ---- */

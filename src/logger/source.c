@@ -41,6 +41,16 @@ static void tell(struct source *source, enum logger_type type)
 	source->last_changed = false;
 }
 
+/* Not to a supervisor that does not read: the queue would grow without bounds. */
+static void tell_last(struct source *source)
+{
+	const struct logger *logger = source->logger;
+
+	if (source->last_changed && ev_now(logger->loop) - source->told >= LAST_EVERY &&
+	    !channel_pending(&logger->link))
+		tell(source, LOGGER_LAST);
+}
+
 static void on_line(void *context, const char *text, size_t length, bool continued)
 {
 	struct source *source = context;
@@ -71,16 +81,22 @@ static void need_tick(struct logger *logger)
 	ev_timer_again(logger->loop, &logger->tick);
 }
 
-static void source_end(struct source *source)
+static void source_free(struct source *source)
 {
 	line_flush(&source->splitter, true, on_line, source);
-	tell(source, LOGGER_SOURCE_END);
 	ev_io_stop(source->logger->loop, &source->watcher);
 	close(source->fd);
 	*source->link = source->next;
 	if (source->next)
 		source->next->link = source->link;
 	free(source);
+}
+
+static void source_end(struct source *source)
+{
+	line_flush(&source->splitter, true, on_line, source); /* before: END tells the last line */
+	tell(source, LOGGER_SOURCE_END);
+	source_free(source);
 }
 
 /* Bytes read; 0 at the end of file; -errno. */
@@ -101,6 +117,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int revents
 	struct source *source = watcher->data;
 	ssize_t n = read_some(source);
 
+	(void)loop;
 	(void)revents;
 	if (n == -EAGAIN || n == -EINTR)
 		return;
@@ -108,8 +125,7 @@ static void on_readable(struct ev_loop *loop, struct ev_io *watcher, int revents
 		source_end(source);
 		return;
 	}
-	if (source->last_changed && ev_now(loop) - source->told >= LAST_EVERY)
-		tell(source, LOGGER_LAST);
+	tell_last(source);
 	if (source->last_changed || source->splitter.length > 0)
 		need_tick(source->logger);
 }
@@ -123,8 +139,7 @@ void source_tick(struct ev_loop *loop, struct ev_timer *timer, int revents)
 	for (struct source *source = logger->sources; source; source = source->next) {
 		if (source->splitter.length > 0 && ev_now(loop) - source->printed >= PARTIAL_AFTER)
 			line_flush(&source->splitter, false, on_line, source);
-		if (source->last_changed && ev_now(loop) - source->told >= LAST_EVERY)
-			tell(source, LOGGER_LAST);
+		tell_last(source);
 		again = again || source->last_changed || source->splitter.length > 0;
 	}
 	if (!again)
@@ -167,10 +182,14 @@ void source_drain(struct logger *logger)
 	while (logger->sources) {
 		struct source *source = logger->sources;
 		size_t total = 0;
-		ssize_t n;
+		ssize_t n = -EAGAIN;
 
 		while (total < DRAIN_BYTES && ((n = read_some(source)) > 0 || n == -EINTR))
 			total += n > 0 ? (size_t)n : 0;
-		source_end(source);
+		/* One that is still written to goes on with the next logger: END would make the supervisor close it. */
+		if (n == 0)
+			source_end(source);
+		else
+			source_free(source);
 	}
 }

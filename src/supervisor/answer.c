@@ -69,6 +69,7 @@ static void answer_gone(struct supervisor *s, struct server *server)
 	slot_free(s, server->slot);
 	server_remove(s, server);
 	control_service_changed(s, service);
+	service_sweep(s);
 	stop_check(s);
 }
 

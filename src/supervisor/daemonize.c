@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,28 +57,36 @@ static void leave_terminal(void)
 	close(fd);
 }
 
+static int cannot(const int ends[2])
+{
+	int error = errno;
+
+	fprintf(stderr, "lust-inetd: cannot become a daemon: %s\n", strerror(error));
+	for (unsigned i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+	return -error;
+}
+
 int daemonize(int *told, int *code)
 {
-	int ends[2];
+	int ends[2] = {-1, -1};
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+		return cannot(ends);
 	pid_t child = fork();
-	if (child < 0) {
-		int error = -errno;
-		close(ends[0]);
-		close(ends[1]);
-		return error;
-	}
+	if (child < 0)
+		return cannot(ends);
 	if (child > 0) {
 		close(ends[1]);
 		*code = wait_for_child(ends[0], child);
 		return 1;
 	}
 	close(ends[0]);
+	ends[0] = -1;
 	/* Every open(2) from here on says O_NOCTTY, so one fork is enough to stay without a terminal. */
 	if (setsid() < 0 || chdir("/") < 0)
-		return -errno;
+		return cannot(ends);
 	leave_terminal();
 	*told = ends[1];
 	return 0;

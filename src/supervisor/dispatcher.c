@@ -39,6 +39,8 @@ void dispatcher_kill(struct supervisor *s, const char *why)
 	snprintf(s->dispatcher.ending, sizeof(s->dispatcher.ending), "%s", why);
 	s->dispatcher.phase = DISPATCHER_ENDING;
 	ev_io_stop(s->loop, &s->dispatcher.read);
+	ev_io_stop(s->loop, &s->dispatcher.write);
+	ev_timer_stop(s->loop, &s->dispatcher.later);
 	ev_timer_stop(s->loop, &s->dispatcher.deadline);
 	ev_timer_stop(s->loop, &s->dispatcher.ping);
 	kill(s->dispatcher.pid, SIGKILL);
@@ -54,12 +56,13 @@ static void arm(struct supervisor *s, double seconds)
 /* A dying process closes its end a moment before SIGCHLD says how it died: that is the better reason. */
 static void link_closed(struct supervisor *s)
 {
-	if (s->dispatcher.closed || s->dispatcher.phase == DISPATCHER_ENDING)
-		return;
-	s->dispatcher.closed = true;
+	/* A closed link is always ready: watched on, it would keep the loop busy until the end. */
 	ev_io_stop(s->loop, &s->dispatcher.read);
 	ev_io_stop(s->loop, &s->dispatcher.write);
 	ev_timer_stop(s->loop, &s->dispatcher.later);
+	if (s->dispatcher.closed || s->dispatcher.phase == DISPATCHER_ENDING)
+		return;
+	s->dispatcher.closed = true;
 	arm(s, CLOSED_S);
 }
 

@@ -21,15 +21,18 @@
 
 static int open_checked(struct supervisor *s, const char *path)
 {
+	const mode_t mode = s->privileged ? 0755 : 0700;
 	struct stat info;
+	bool made = mkdir(path, mode) == 0;
 
-	if (mkdir(path, s->privileged ? 0755 : 0700) < 0 && errno != EEXIST) {
+	if (!made && errno != EEXIST) {
 		log_line(s, LEVEL_ERROR, NULL, "cannot make the runtime directory %s: %s%s", path,
 			 strerror(errno), errno == ENOENT ? " (make the directory above it)" : "");
 		return -1;
 	}
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &info) < 0) {
+	/* Whatever umask the daemon was started with: others come to the sockets in it. */
+	if (fd < 0 || fstat(fd, &info) < 0 || (made && fchmod(fd, mode) < 0)) {
 		log_line(s, LEVEL_ERROR, NULL, "cannot open the runtime directory %s: %s", path,
 			 strerror(errno));
 	} else if (info.st_uid != geteuid()) {

@@ -66,7 +66,7 @@ static struct log_target *add(struct supervisor *s)
 	return target;
 }
 
-static int fill(struct log_target *target, enum logger_kind kind, const char *path)
+static int fill(struct supervisor *s, struct log_target *target, enum logger_kind kind, const char *path)
 {
 	struct log_target filled = {.kind = kind, .fd = -1, .used = true};
 
@@ -79,8 +79,8 @@ static int fill(struct log_target *target, enum logger_kind kind, const char *pa
 		}
 	}
 	free(target->path);
-	if (target->fd >= 0)
-		close(target->fd);
+	/* It may still be on its way to the logger. */
+	logger_close_fd(s, target->fd);
 	*target = filled;
 	return 0;
 }
@@ -95,7 +95,7 @@ static int apply_daemon(struct supervisor *s, const struct table *table, char *p
 	struct log_target *target = &s->logger.target[0];
 	if (target->used && same(target, kind, path))
 		return 0;
-	int result = fill(target, kind, path);
+	int result = fill(s, target, kind, path);
 	if (result < 0)
 		snprintf(problem, size, "cannot open the log %s: %s", path, strerror(-result));
 	return result;
@@ -111,7 +111,7 @@ static void apply_service(struct supervisor *s, const struct table_service *serv
 	struct log_target *target = find(s, kind, log->path);
 	if (target == NULL) {
 		target = add(s);
-		int result = target == NULL ? -ENOMEM : fill(target, kind, log->path);
+		int result = target == NULL ? -ENOMEM : fill(s, target, kind, log->path);
 		if (result < 0) {
 			log_line(s, LEVEL_WARNING, service->name,
 				 "cannot open its log %s: %s; the daemon's log is used",

@@ -232,6 +232,15 @@ def test_start_stop_restart(ordinary):
     ordinary.check_gone()
 
 
+@pytest.mark.skipif(not ROOT, reason="needs a second user")
+def test_restart_is_for_the_daemons_own_user(running):
+    """What a stranger's daemon calls its table is not run with our rights."""
+    pid = running.status()["pid"]
+    result = lust("-r", running.runtime, "restart")
+    assert result.code == 4 and "only that user" in result.err, result
+    assert running.status()["pid"] == pid
+
+
 def test_start_tells_what_is_wrong(ordinary):
     ordinary.write("nonsense\n")
     result = lust("-c", ordinary.table_file, "-r", ordinary.runtime, "start", user=ordinary.user)

@@ -273,6 +273,29 @@ START_TEST(test_crowd)
 }
 END_TEST
 
+/* Who comes too late is told so, with no reset before it; what was brought is not kept. */
+START_TEST(test_crowd_is_told)
+{
+	int crowd[16];
+	for (unsigned i = 0; i < 16; i++)
+		crowd[i] = knock();
+	for (unsigned turn = 0; turn < 20; turn++)
+		rig_turn(&rig);
+	int fd = knock(), error = -1;
+	struct pollfd look = {.fd = fd, .events = POLLIN};
+	socklen_t length = sizeof(error);
+	unsigned before = open_fds();
+	say_register(fd, LUST_WIRE_REGISTER, "web", &rig.board_fd, 1);
+	RIG_UNTIL(&rig, poll(&look, 1, 0) == 1 && look.revents & POLLHUP);
+	ck_assert_uint_eq(open_fds(), before);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+	ck_assert_int_eq(error, 0);
+	expect_denied(fd, REFUSAL_BUSY);
+	for (unsigned i = 0; i < 16; i++)
+		close(crowd[i]);
+}
+END_TEST
+
 /* A forked child asks over its parent's pair for one of its own. */
 START_TEST(test_clone)
 {
@@ -451,6 +474,7 @@ int main(void)
 		test_left_before_kept,
 		test_nothing_leaks,
 		test_crowd,
+		test_crowd_is_told,
 		test_clone,
 		test_clone_with_a_file,
 		test_cut_off,

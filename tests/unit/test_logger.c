@@ -562,6 +562,42 @@ START_TEST(test_nonsense_ends_it)
 }
 END_TEST
 
+/* END would make the supervisor close a pipe that the next logger is to go on with. */
+START_TEST(test_living_sources_outlast_it)
+{
+	struct logger_message m = message(LOGGER_TARGET);
+	int fds[CHANNEL_FDS], result, web, api;
+	unsigned count, ended = 0;
+
+	m.target.target = UINT32_MAX;
+	m.target.kind = LOGGER_SYSLOG;
+	set_target(LOGGER_DAEMON, LOGGER_FILE, open_log("log"));
+	ck_assert_int_eq(kill(logger, SIGSTOP), 0);
+	web = add_source(1, "web", LOGGER_DAEMON);
+	api = add_source(2, "api", LOGGER_DAEMON);
+	print(web, "still here\n");
+	print(api, "leaving\n");
+	close(api);
+	tell(&m, -1);
+	ck_assert_int_eq(kill(logger, SIGCONT), 0);
+	do {
+		struct pollfd readable = {.fd = link_channel.fd, .events = POLLIN};
+
+		ck_assert_int_eq(poll(&readable, 1, LIMIT_MS), 1);
+		result = channel_receive(&link_channel, &m, fds, &count);
+		if (result == 1 && m.type == LOGGER_SOURCE_END) {
+			ck_assert_uint_eq(m.source.source, 2);
+			ended++;
+		}
+	} while (result >= 0);
+	ck_assert_uint_eq(ended, 1);
+	ck_assert_int_eq(exit_status(), 70);
+	ck_assert(matches("log", "still here$"));
+	ck_assert(matches("log", "leaving$"));
+	close(web);
+}
+END_TEST
+
 static bool status_says(const char *line)
 {
 	char name[64], text[8192];
@@ -585,8 +621,6 @@ START_TEST(test_jail)
 
 	if (geteuid() != 0)
 		return;
-	/* The leak checker wants /proc, which no jail has. */
-	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	make_directory();
 	hello.hello.unprivileged = 0;
 	hello.hello.uid = hello.hello.gid = 61235;
@@ -632,6 +666,7 @@ int main(void)
 	tcase_add_test(tc, test_flood);
 	tcase_add_test(tc, test_syslog_and_journal);
 	tcase_add_test(tc, test_nonsense_ends_it);
+	tcase_add_test(tc, test_living_sources_outlast_it);
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(jail, 60);
 	tcase_add_test(jail, test_jail);

@@ -210,6 +210,10 @@ static const struct {
 	{"service \"a\" { listen = 1 server { command = \"/x\" instances = 2 } } service \"a.2\" { listen = "
 	 "2 " SERVER " }",
 	 "a.2: pidfile: /run/t/a.2.pid is the pidfile of service a too"},
+	{"service \"a\" { listen = 1 server { command = \"/x\" instances = 2 pidfile = \"/r/w\" } } service "
+	 "\"b\" { "
+	 "listen = 2 server { command = \"/x\" pidfile = \"/r/w.2\" } }",
+	 "b: pidfile: /r/w.2 is the pidfile of service a too"},
 };
 
 START_TEST(told_mistakes)
