@@ -2,6 +2,7 @@
 
     count.py check CODE DIRECTORY   the unit tests' logs of `make check`, which exited with CODE
     count.py pytest CODE FILE       pytest's junit file; pytest exited with CODE
+    count.py summary CODE FILE      output that ends with "N passed, N failed, N skipped"
 
 SPDX-License-Identifier: ISC
 """
@@ -46,9 +47,17 @@ def functional(path):
     return passed, failed, skipped
 
 
+def summary(path):
+    if not os.path.exists(path):
+        return 0, 0, 0
+    with open(path, errors="replace") as file:
+        found = re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", file.read(), re.M)
+    return tuple(map(int, found[-1])) if found else (0, 1, 0)
+
+
 def main():
     kind, code, where = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    passed, failed, skipped = unit(where) if kind == "check" else functional(where)
+    passed, failed, skipped = {"check": unit, "pytest": functional, "summary": summary}[kind](where)
     if code and not failed:
         failed = 1  # the runner itself failed
     print(passed, failed, skipped)

@@ -28,18 +28,18 @@ static const struct command_row row[] = {
 	{"stop", COMMAND_STOP, 0, 0, OPTION_NOW},
 	{"restart", COMMAND_RESTART, 0, 0, OPTION_NOW},
 	{"reload", COMMAND_RELOAD, 0, 0, 0},
+	{"upgrade", COMMAND_UPGRADE, 0, 0, 0},
 	{"status", COMMAND_STATUS, 0, 1, OPTION_JSON | OPTION_PROBLEMS},
 	{"list", COMMAND_LIST, 0, 0, 0},
 	{"up", COMMAND_UP, 0, MANY, OPTION_ALL},
 	{"down", COMMAND_DOWN, 0, MANY, OPTION_ALL},
 	{"roll", COMMAND_ROLL, 0, MANY, OPTION_ALL},
+	{"pause", COMMAND_PAUSE, 0, MANY, OPTION_ALL},
+	{"resume", COMMAND_RESUME, 0, MANY, OPTION_ALL},
 	{"check", COMMAND_CHECK, 0, 1, OPTION_STRICT},
 	{"show", COMMAND_SHOW, 1, 1, OPTION_RUNNING},
 	{"version", COMMAND_VERSION, 0, 0, 0},
 	{"help", COMMAND_HELP, 0, 1, 0},
-	{"upgrade", COMMAND_LATER, 0, MANY, 0},
-	{"pause", COMMAND_LATER, 0, MANY, 0},
-	{"resume", COMMAND_LATER, 0, MANY, 0},
 	{"log", COMMAND_LATER, 0, MANY, 0},
 	{"check-jail", COMMAND_LATER, 0, MANY, 0},
 	{"import", COMMAND_LATER, 0, MANY, 0},
@@ -219,6 +219,7 @@ static int check_words(const struct parser *parser)
 	case COMMAND_START:
 	case COMMAND_STOP:
 	case COMMAND_RESTART:
+	case COMMAND_UPGRADE:
 		if (arguments->words)
 			return usage(arguments,
 				     "%s is for the whole daemon and takes no service; the servers of one "

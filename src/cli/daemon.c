@@ -25,8 +25,11 @@
 #include "table.h"
 
 #define CONNECT_S 10
-#define ANSWER_S 60 /* for commands that the daemon answers at once */
+#define LOOK_S 10   /* for each record of what it answers at once */
+#define RELOAD_S 60 /* it reads the table and asks for users and groups first */
+#define PROBE_S 10  /* a long answer: does it still answer others meanwhile? */
 #define GONE_MS 60000
+#define GONE_LOOK_MS 50
 
 const char *daemon_config(const struct arguments *arguments)
 {
@@ -88,6 +91,7 @@ static enum daemon_found not_there(struct daemon_connection *connection, int err
 	default:
 		snprintf(connection->problem, size, "cannot tell: %s/control.sock: %s", directory,
 			 strerror(error));
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the connection has it until daemon_close() */
 		return DAEMON_UNKNOWN;
 	}
 }
@@ -157,7 +161,15 @@ void daemon_close(struct daemon_connection *connection)
 static bool waits(enum control_command command)
 {
 	return command == CONTROL_STOP || command == CONTROL_UP || command == CONTROL_DOWN ||
-	       command == CONTROL_ROLL;
+	       command == CONTROL_ROLL || command == CONTROL_UPGRADE || command == CONTROL_PAUSE ||
+	       command == CONTROL_RESUME;
+}
+
+static time_t patience(enum control_command command)
+{
+	if (waits(command))
+		return PROBE_S;
+	return command == CONTROL_RELOAD ? RELOAD_S : LOOK_S;
 }
 
 bool daemon_send(struct daemon_connection *connection, enum control_command command, uint32_t flags,
@@ -165,8 +177,9 @@ bool daemon_send(struct daemon_connection *connection, enum control_command comm
 {
 	struct control_request request = {
 		.version = CONTROL_VERSION, .command = (uint16_t)command, .flags = flags};
-	const struct timeval limit = {.tv_sec = waits(command) ? 0 : ANSWER_S};
+	const struct timeval limit = {.tv_sec = patience(command)};
 
+	connection->waits = waits(command);
 	if (service) {
 		request.flags |= CONTROL_ONE;
 		if (strlen(service) >= sizeof(request.service)) {
@@ -188,7 +201,14 @@ bool daemon_send(struct daemon_connection *connection, enum control_command comm
 
 #define END(text) ((text)[sizeof(text) - 1] = '\0')
 
-/* Whoever sits at the other end: no text without its end. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
+/* Whoever sits at the other end: no text without its end, no line that moves the cursor. */
 static void terminate(struct control_record *record)
 {
 	switch (record->type) {
@@ -214,9 +234,11 @@ static void terminate(struct control_record *record)
 		break;
 	case CONTROL_RESULT:
 		END(record->result.text);
+		make_printable(record->result.text);
 		break;
 	default:
 		END(record->line.text);
+		make_printable(record->line.text);
 		break;
 	}
 }
@@ -258,6 +280,29 @@ static int say_broken(int error)
 	return EXIT_CANNOT_TELL;
 }
 
+/* stop, up, down and roll take as long as servers do, pause and resume as the dispatcher does; a daemon that hangs answers nobody else either. */
+static bool still_there(const struct daemon_connection *connection)
+{
+	struct daemon_connection other = {.fd = -1, .pidfd = -1, .runtime_dir = connection->runtime_dir};
+	struct control_record record;
+	int got = -connect_to(&other);
+
+	/* Refused: it ends, and then ours has its end of file. */
+	if (got == 0 && daemon_send(&other, CONTROL_VERSION_ASKED, 0, NULL))
+		got = receive(&other, &record);
+	if (other.fd >= 0)
+		close(other.fd);
+	return got != -EAGAIN;
+}
+
+int daemon_print_line(const struct control_record *record, void *data)
+{
+	(void)data;
+	if (record->type == CONTROL_OUTPUT)
+		puts(record->line.text);
+	return 0;
+}
+
 int daemon_answer(struct daemon_connection *connection, daemon_handler *handle, void *data)
 {
 	struct control_record record;
@@ -265,6 +310,8 @@ int daemon_answer(struct daemon_connection *connection, daemon_handler *handle, 
 	for (;;) {
 		int got = receive(connection, &record);
 
+		if (got == -EAGAIN && connection->waits && still_there(connection))
+			continue;
 		if (got <= 0)
 			return say_broken(got);
 		switch (record.type) {
@@ -318,9 +365,9 @@ static bool wait_lock(const char *runtime_dir)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return true;
-	do {
-		error = flock(fd, LOCK_SH);
-	} while (error < 0 && errno == EINTR);
+	for (int waited = 0; (error = flock(fd, LOCK_SH | LOCK_NB)) < 0 && waited < GONE_MS;
+	     waited += GONE_LOOK_MS)
+		(void)poll(NULL, 0, GONE_LOOK_MS);
 	close(fd);
 	return error == 0;
 }

@@ -21,6 +21,7 @@ struct daemon_connection {
 	int fd;
 	int pidfd;         /* of the daemon; -1: the kernel would not say */
 	uid_t uid;         /* of the daemon; (uid_t)-1: unknown */
+	bool waits;        /* for an answer that takes as long as servers do */
 	char *runtime_dir; /* owned */
 	char problem[320]; /* unless it answers: one line that says why */
 };
@@ -42,6 +43,8 @@ bool daemon_send(struct daemon_connection *connection, enum control_command comm
  */
 typedef int daemon_handler(const struct control_record *record, void *data);
 int daemon_answer(struct daemon_connection *connection, daemon_handler *handle, void *data);
+/* A handler: CONTROL_OUTPUT lines to standard output. */
+int daemon_print_line(const struct control_record *record, void *data);
 
 /* All of it: connect, send, read, close.  Says that nothing runs, too. */
 int daemon_ask(const struct arguments *arguments, enum control_command command, uint32_t flags,

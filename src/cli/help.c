@@ -18,11 +18,13 @@ static const char overview[] =
 	"  start                  become a daemon; returns when every address is bound\n"
 	"  stop, restart [--now]  the daemon; --now without draining\n"
 	"  reload                 read the table again, all or nothing\n"
+	"  upgrade                replace the running programs by those on disk\n"
 	"\n"
 	"  status [SERVICE]       how it is; --json, --problems (only trouble, exit 1)\n"
 	"  list                   the services' names\n"
 	"  up, down, roll SERVICE...   start, stop, replace the servers of services;\n"
 	"                         patterns like 'web*', or --all\n"
+	"  pause, resume SERVICE...    give its servers no new connection; go on\n"
 	"\n"
 	"  check [FILE]           every mistake of the table; --strict counts warnings\n"
 	"  show SERVICE           settings in effect and where they come from; --running\n"
@@ -61,6 +63,14 @@ static const struct paragraph paragraph[] = {
 	 "Reads the table again. With a mistake nothing changes, every mistake is told, exit 78. Exit 1: the "
 	 "new "
 	 "table is in force but an address could not be bound yet."},
+	{"upgrade", "upgrade",
+	 "Replaces supervisor, dispatcher and logger by the programs now on disk: same pid, no socket "
+	 "closed, "
+	 "no server "
+	 "stopped; the table in force stays. Returns when the new ones work, or 1 and why when the old ones "
+	 "go "
+	 "on. "
+	 "Also SIGUSR2."},
 	{"status", "status [SERVICE] [--json] [--problems]",
 	 "How it is, worst first; each trouble says why. With SERVICE: addresses, connections and every "
 	 "server. "
@@ -71,13 +81,19 @@ static const struct paragraph paragraph[] = {
 	 "one does "
 	 "not come up. Patterns are fine: 'web*'."},
 	{"down", "down SERVICE... | --all",
-	 "Stops the servers of these services; returns when none is left. Addresses stay bound: clients wait "
-	 "in the "
-	 "backlog until up."},
+	 "Stops the servers of these services; returns when none is left. Lasts over reloads. Addresses stay "
+	 "bound: "
+	 "clients wait in the backlog until up, or are refused where the table says overload = refuse."},
 	{"roll", "roll SERVICE... | --all",
-	 "Replaces the servers of these services; returns when the new ones are ready, 1 and why if they do "
-	 "not "
-	 "come up."},
+	 "Replaces the servers of these services, a new one ready before an old one drains; returns when all "
+	 "are new, 1 and why if one does not come up: the old ones serve on then."},
+	{"pause", "pause SERVICE... | --all",
+	 "Hands out no new connection of these services until resume, over reloads, too. Servers run on and "
+	 "keep what "
+	 "they hold; addresses stay bound: clients wait in the backlog, or are refused where the table says "
+	 "overload = "
+	 "refuse. Returns when the dispatcher has stopped."},
+	{"resume", "resume SERVICE... | --all", "Ends pause: who waits is served."},
 	{"check", "check [FILE] [--strict]",
 	 "Reads the table as run would, binds nothing, tells every mistake. Exit 78 if there is one; with "
 	 "--strict "

@@ -1,5 +1,5 @@
 /*
- * life.c: run, start, stop, restart, reload.
+ * life.c: run, start, stop, restart, reload, upgrade.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -13,8 +13,8 @@
 
 #include "commands.h"
 #include "daemon.h"
+#include "lifecycle.h"
 #include "say.h"
-#include "supervisor.h"
 
 static int be_daemon(const struct arguments *arguments, const char *config, bool daemonize)
 {
@@ -154,7 +154,8 @@ static bool same_file(const char *one, const char *other)
 /* A daemon that runs is worth more than one that could not start again. */
 static bool table_is_good(const struct arguments *arguments, const char *config)
 {
-	const struct table_options options = {privilege_full(), arguments->runtime_dir};
+	const struct table_options options = {.privileged = privilege_full(),
+					      .runtime_dir = arguments->runtime_dir};
 	struct diagnostics diagnostics = {0};
 	struct table *table = table_read(config, &options, &diagnostics);
 	const bool good = table != NULL;
@@ -198,4 +199,9 @@ int command_reload(const struct arguments *arguments)
 	if (other)
 		return EXIT_USAGE;
 	return daemon_ask(arguments, CONTROL_RELOAD, 0, NULL, NULL, NULL);
+}
+
+int command_upgrade(const struct arguments *arguments)
+{
+	return daemon_ask(arguments, CONTROL_UPGRADE, 0, NULL, daemon_print_line, NULL);
 }

@@ -90,17 +90,9 @@ int command_status(const struct arguments *arguments)
 	return code;
 }
 
-static int print_line(const struct control_record *record, void *data)
-{
-	(void)data;
-	if (record->type == CONTROL_OUTPUT)
-		puts(record->line.text);
-	return 0;
-}
-
 int command_list(const struct arguments *arguments)
 {
-	return daemon_ask(arguments, CONTROL_LIST, 0, NULL, print_line, NULL);
+	return daemon_ask(arguments, CONTROL_LIST, 0, NULL, daemon_print_line, NULL);
 }
 
 static int print_version(const struct control_record *record, void *data)

@@ -14,6 +14,7 @@
 
 #include "commands.h"
 #include "say.h"
+#include "upgrade.h"
 
 static int command_later(const struct arguments *arguments)
 {
@@ -29,9 +30,10 @@ static int choose(const struct arguments *arguments)
 		[COMMAND_RELOAD] = command_reload,   [COMMAND_STATUS] = command_status,
 		[COMMAND_LIST] = command_list,       [COMMAND_UP] = command_servers,
 		[COMMAND_DOWN] = command_servers,    [COMMAND_ROLL] = command_servers,
+		[COMMAND_PAUSE] = command_servers,   [COMMAND_RESUME] = command_servers,
 		[COMMAND_CHECK] = command_check,     [COMMAND_SHOW] = command_show,
 		[COMMAND_VERSION] = command_version, [COMMAND_HELP] = command_help,
-		[COMMAND_LATER] = command_later,
+		[COMMAND_UPGRADE] = command_upgrade, [COMMAND_LATER] = command_later,
 	};
 
 	return function[arguments->command](arguments);
@@ -60,8 +62,14 @@ static int settle_runtime_dir(struct arguments *arguments)
 int main(int argc, char **argv)
 {
 	struct arguments arguments;
-	int code = arguments_parse(&arguments, argc, argv);
+	int code;
 
+	/* In the middle of an `upgrade`: neither is for people. */
+	if (restore_run(&code))
+		return code;
+	if (argc == 3 && strcmp(argv[1], "--try-state") == 0)
+		return restore_try(argv[2]);
+	code = arguments_parse(&arguments, argc, argv);
 	if (code) {
 		say("%s", arguments.problem);
 		return code;

@@ -100,27 +100,27 @@ static void percentile_line(FILE *out, const char *what, const struct board_perc
 
 static void server_row(FILE *out, const struct control_server *server, uint64_t now_s)
 {
-	char name[FORMAT_SHORT], pid[FORMAT_SHORT], since[FORMAT_SHORT], capacity[FORMAT_SHORT],
-		uid[FORMAT_SHORT];
+	char name[FORMAT_SHORT], generation[FORMAT_SHORT] = "-", pid[FORMAT_SHORT] = "-", uid[FORMAT_SHORT];
+	char since[FORMAT_SHORT], age[FORMAT_SHORT] = "-", capacity[FORMAT_SHORT] = "-";
 	char pending[FORMAT_SHORT], active[FORMAT_SHORT], taken[FORMAT_SHORT], restarts[FORMAT_SHORT];
 
 	if (server->supervised)
 		snprintf(name, sizeof(name), "%u", server->instance);
 	else
 		snprintf(name, sizeof(name), "outside");
-	if (server->pid)
+	if (server->supervised)
+		format_count(generation, server->generation, 4);
+	if (server->pid) {
 		snprintf(pid, sizeof(pid), "%d", (int)server->pid);
-	else
-		snprintf(pid, sizeof(pid), "-");
+		format_duration(age, server->uptime_ms / 1000);
+	}
 	if (server->capacity)
-		format_count(capacity, server->capacity, 7);
-	else
-		snprintf(capacity, sizeof(capacity), "-");
-	fprintf(out, "  %-7s %8s %6s %-8s %5s %8s %7s %7s %8s %4s\n", name, pid,
-		format_count(uid, server->uid, 6), render_server_state(server->state),
-		format_duration(since, server->state_s < now_s ? now_s - server->state_s : 0), capacity,
-		format_count(pending, server->pending, 7), format_count(active, server->active, 7),
-		format_count(taken, server->taken, 8), format_count(restarts, server->restarts, 4));
+		format_count(capacity, server->capacity, 4);
+	fprintf(out, "  %-7s %4s %7s %5s %-8s %4s %4s %4s %4s %6s %6s %4s\n", name, generation, pid,
+		format_count(uid, server->uid, 5), render_server_state(server->state),
+		format_duration(since, server->state_s < now_s ? now_s - server->state_s : 0), age, capacity,
+		format_count(pending, server->pending, 4), format_count(active, server->active, 6),
+		format_count(taken, server->taken, 6), format_count(restarts, server->restarts, 4));
 }
 
 static void server_notes(FILE *out, const struct control_server *server, uint64_t now_s)
@@ -155,7 +155,7 @@ static void service_details(FILE *out, const struct snapshot_service *service, u
 	percentile_line(out, "in the backlog", &service->service.waited);
 	if (!service->servers)
 		return;
-	fprintf(out, "\n  SERVER       PID    UID STATE      FOR CAPACITY PENDING  ACTIVE    TAKEN REST\n");
+	fprintf(out, "\n  SERVER   GEN     PID   UID STATE     FOR  AGE  CAP PEND ACTIVE  TAKEN REST\n");
 	for (size_t i = 0; i < service->servers; i++) {
 		server_row(out, &service->server[i], now_s);
 		server_notes(out, &service->server[i], now_s);

@@ -1,5 +1,5 @@
 /*
- * servers.c: up, down and roll.  Nothing is asked for before every name was found; then all are asked for at once
+ * servers.c: up, down, roll, pause and resume.  Nothing is asked for before every name was found; then all are asked for at once
  * and waited for together.
  *
  * SPDX-License-Identifier: ISC
@@ -23,6 +23,10 @@ static enum control_command asked(const struct arguments *arguments)
 		return CONTROL_UP;
 	case COMMAND_DOWN:
 		return CONTROL_DOWN;
+	case COMMAND_PAUSE:
+		return CONTROL_PAUSE;
+	case COMMAND_RESUME:
+		return CONTROL_RESUME;
 	default:
 		return CONTROL_ROLL;
 	}
@@ -61,7 +65,8 @@ static int ask_some(const struct arguments *arguments, unsigned first, unsigned 
 				daemon_send(&connection[i], asked(arguments), 0, arguments->word[first + i]);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		code = worse(code, sent[i] ? daemon_answer(&connection[i], NULL, NULL) : EXIT_CANNOT_TELL);
+		code = worse(code, sent[i] ? daemon_answer(&connection[i], daemon_print_line, NULL)
+					   : EXIT_CANNOT_TELL);
 		daemon_close(&connection[i]);
 	}
 	return code;
@@ -72,7 +77,7 @@ int command_servers(const struct arguments *arguments)
 	int code;
 
 	if (arguments->options & OPTION_ALL)
-		return daemon_ask(arguments, asked(arguments), 0, NULL, NULL, NULL);
+		return daemon_ask(arguments, asked(arguments), 0, NULL, daemon_print_line, NULL);
 	code = check_names(arguments);
 	if (code)
 		return code;

@@ -13,15 +13,16 @@
 
 #include "commands.h"
 #include "daemon.h"
+#include "lifecycle.h"
 #include "names.h"
 #include "say.h"
-#include "supervisor.h"
 #include "table.h"
 
 static struct table *read_table(const struct arguments *arguments, const char *file,
 				struct diagnostics *diagnostics)
 {
-	const struct table_options options = {privilege_full(), arguments->runtime_dir};
+	const struct table_options options = {.privileged = privilege_full(),
+					      .runtime_dir = arguments->runtime_dir};
 
 	return table_read(file, &options, diagnostics);
 }
@@ -82,14 +83,6 @@ static int say_unknown(const struct table *table, const char *word)
 	return code;
 }
 
-static int print_line(const struct control_record *record, void *data)
-{
-	(void)data;
-	if (record->type == CONTROL_OUTPUT)
-		puts(record->line.text);
-	return 0;
-}
-
 static int show_running(const struct arguments *arguments)
 {
 	struct names names;
@@ -100,7 +93,7 @@ static int show_running(const struct arguments *arguments)
 	names_free(&names);
 	if (code)
 		return code;
-	return daemon_ask(arguments, CONTROL_SHOW, 0, arguments->word[0], print_line, NULL);
+	return daemon_ask(arguments, CONTROL_SHOW, 0, arguments->word[0], daemon_print_line, NULL);
 }
 
 int command_show(const struct arguments *arguments)

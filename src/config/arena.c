@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK ((size_t)32 * 1024)
+#define BLOCK ((size_t)256 * 1024) /* more than malloc() takes from the heap: an old table leaves no holes in it */
 #define ALIGNMENT _Alignof(max_align_t)
 
 struct arena_block {

@@ -99,7 +99,10 @@ void build_service(struct reader *reader, const struct section *section, const s
 	build_listen(reader, effective->title, of[W_LISTEN], service);
 	service->register_users = build_users(reader, effective->title, of[W_REGISTER_USERS]);
 	service->register_groups = build_groups(reader, effective->title, of[W_REGISTER_GROUPS]);
-	if (service->has_server)
-		build_server(reader, effective, &service->server);
+	if (service->has_server) {
+		service->server = arena_alloc(reader->arena, sizeof(*service->server));
+		*service->server = *reader->usual.server;
+		build_server(reader, effective, service->server);
+	}
 	build_settings(reader, effective, service);
 }

@@ -42,7 +42,7 @@ static void check_start(const struct checking *checking)
 	const struct setting *start = checking->effective->of[W_START];
 	bool start_is_bad = start && start->bad;
 
-	if (service->has_server && service->start == START_EXTERNAL && !start_is_bad)
+	if (service->has_server && service->start == START_EXTERNAL && start && !start_is_bad)
 		report_mistake(&checking->reader->report, checking->section->server->place,
 			       checking->effective->title, "server",
 			       "has no effect with start = external (%s:%u): leave one of them out",
@@ -82,7 +82,7 @@ static void check_registration(const struct checking *checking)
 
 static void check_restart(const struct checking *checking)
 {
-	const struct table_server *server = &checking->service->server;
+	const struct table_server *server = checking->service->server;
 	static const char never[] = "with restart = never";
 	enum word_id blamed =
 		check_is_own(checking, W_RESTART_DELAY_MAX) ? W_RESTART_DELAY_MAX : W_RESTART_DELAY;
@@ -106,7 +106,7 @@ static void check_identity(const struct checking *checking)
 {
 	struct reader *reader = checking->reader;
 	struct setting *user = checking->effective->of[W_USER];
-	const struct table_server *server = &checking->service->server;
+	const struct table_server *server = checking->service->server;
 	const char *title;
 
 	if (!reader->options->privileged)
@@ -140,6 +140,31 @@ static void check_server(const struct checking *checking)
 	check_restart(checking);
 }
 
+/* Whether a dead server has touched a connection, only TCP can prove. */
+static void check_acknowledge(const struct checking *checking)
+{
+	const struct table_service *service = checking->service;
+	struct setting *acknowledge = checking->effective->of[W_ACKNOWLEDGE];
+
+	if (service->acknowledge != ACKNOWLEDGE_DONE)
+		return;
+	for (size_t i = 0; i < service->listen_count; i++) {
+		const struct table_listen *listen = &service->listen[i];
+
+		if (listen->address.kind != ADDRESS_UNIX)
+			continue;
+		report_mistake(&checking->reader->report,
+			       check_is_own(checking, W_ACKNOWLEDGE) ? acknowledge->place
+								     : checking->section->place,
+			       service->name, "acknowledge",
+			       "done is for TCP only, and %s (%s:%u) is a Unix socket: nothing proves what a "
+			       "dead server has done with its connections (use taken, or another service for "
+			       "that address)",
+			       listen->said, listen->origin.file, listen->origin.line);
+		return;
+	}
+}
+
 void check_service(struct reader *reader, const struct section *section, const struct effective *effective,
 		   const struct table_service *service)
 {
@@ -149,6 +174,7 @@ void check_service(struct reader *reader, const struct section *section, const s
 	if (!listen || (!listen->count && !listen->bad))
 		check_missing(&checking, listen ? listen->place : section->place, "listen",
 			      "is missing: a service has at least one address");
+	check_acknowledge(&checking);
 	check_start(&checking);
 	check_registration(&checking);
 	if (service->has_server && service->start != START_EXTERNAL)
@@ -166,7 +192,7 @@ static void check_room(struct reader *reader)
 		const struct table_service *service = &table->service[i];
 
 		listeners += service->listen_count;
-		servers += service->has_server ? service->server.instances : 0;
+		servers += service->has_server ? service->server->instances : 0;
 		if (listeners > TABLE_LISTENERS_MAX && !listeners_told)
 			report_mistake(&reader->report, reader->service[i]->place, service->name, "listen",
 				       "more than %u addresses in the table", TABLE_LISTENERS_MAX);

@@ -106,9 +106,9 @@ static unsigned diff_service(const struct table_service *a, const struct table_s
 		return change | CHANGE_SERVER | CHANGE_DISPATCH;
 	if (!a->has_server)
 		return change;
-	if (!same_server(&a->server, &b->server))
+	if (!same_server(a->server, b->server))
 		change |= CHANGE_SERVER;
-	if (a->server.instances != b->server.instances)
+	if (a->server->instances != b->server->instances)
 		change |= CHANGE_COUNT;
 	return change;
 }
@@ -153,7 +153,7 @@ static void diff_pairs(const struct table *before, const struct table *after,
 	}
 }
 
-static bool diff_needs_restart(const struct table *a, const struct table *b)
+bool table_needs_restart(const struct table *a, const struct table *b)
 {
 	return !same_text(a->runtime_dir, b->runtime_dir) || !same_text(a->pidfile, b->pidfile) ||
 	       a->dispatcher_uid != b->dispatcher_uid || a->dispatcher_gid != b->dispatcher_gid ||
@@ -164,7 +164,7 @@ int table_diff(const struct table *before, const struct table *after, struct tab
 {
 	const struct table_service **old = diff_sorted(before), **new = diff_sorted(after);
 
-	*diff = (struct table_diff){.needs_restart = diff_needs_restart(before, after)};
+	*diff = (struct table_diff){.needs_restart = table_needs_restart(before, after)};
 	diff->pair = calloc(before->service_count + after->service_count + 1, sizeof(*diff->pair));
 	if (old && new && diff->pair)
 		diff_pairs(before, after, old, new, diff);

@@ -108,13 +108,13 @@ const char **env_file_read(struct reader *reader, const char *title, struct sett
 	if (file)
 		return file->line;
 	file = *slot = arena_alloc(reader->arena, sizeof(*file));
-	error = source_load(path, true, &reader->text[0], &length, &status);
+	error = files_load(reader, path, true, &reader->text[0], &length, &status);
 	if (error) {
 		value_mistake(reader, title, setting, at, "%s: %s", path, source_error(error));
 		return NULL;
 	}
+	read_remember(reader, path, &status, reader->text[0], length);
 	file->line = env_file_lines(reader, path, reader->text[0], length);
-	read_remember(reader, path, &status);
 	free(reader->text[0]);
 	reader->text[0] = NULL;
 	return file->line;

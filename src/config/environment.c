@@ -92,7 +92,7 @@ static void environment_user(struct environment *environment, const struct table
 
 char **environment_build(const struct table_service *service, unsigned instance, char **own_environ)
 {
-	const struct table_server *server = &service->server;
+	const struct table_server *server = service->server;
 	struct environment environment = {0};
 
 	/* five of the user, TZ, three of ours, and the NULL */

@@ -158,13 +158,13 @@ static void overlap_service_pidfile(struct overlap *overlap, struct table_servic
 {
 	struct arena *scratch = &overlap->reader->scratch;
 	const struct section *section = overlap->reader->service[service - overlap->reader->table->service];
-	const char *path = service->server.pidfile;
+	const char *path = service->server->pidfile;
 	const char *suffix = "";
 	size_t stem;
 
 	if (!path)
 		path = arena_format(scratch, "%s/%s.pid", overlap->reader->table->runtime_dir, service->name);
-	if (service->server.instances < 2) {
+	if (service->server->instances < 2) {
 		overlap_pidfile(overlap, path, section->server->place, service->name);
 		return;
 	}
@@ -173,7 +173,7 @@ static void overlap_service_pidfile(struct overlap *overlap, struct table_servic
 		stem -= 4;
 		suffix = ".pid";
 	}
-	for (unsigned instance = 1; instance <= service->server.instances; instance++)
+	for (unsigned instance = 1; instance <= service->server->instances; instance++)
 		overlap_pidfile(overlap,
 				arena_format(scratch, "%.*s.%u%s", (int)stem, path, instance, suffix),
 				section->server->place, service->name);

@@ -29,7 +29,8 @@ static int read_note_glob_error(const char *path, int error)
 	return 0;
 }
 
-void read_remember(struct reader *reader, const char *path, const struct stat *status)
+void read_remember(struct reader *reader, const char *path, const struct stat *status, const char *text,
+		   size_t length)
 {
 	struct table *table = reader->table;
 
@@ -41,6 +42,8 @@ void read_remember(struct reader *reader, const char *path, const struct stat *s
 		.inode = status->st_ino,
 		.size = status->st_size,
 		.modified = status->st_mtim,
+		.text = arena_copy(reader->arena, text, length),
+		.length = length,
 	};
 }
 
@@ -95,14 +98,14 @@ static void read_file(struct reader *reader, struct place asked, unsigned depth,
 	size_t length;
 	int error;
 
-	error = source_load(path, depth > 0, &reader->text[depth], &length, &status);
+	error = files_load(reader, path, depth > 0, &reader->text[depth], &length, &status);
 	if (error) {
 		report_mistake(&reader->report, asked, NULL, asked.source ? "include" : NULL, "%s: %s", path,
 			       source_error(error));
 		return;
 	}
 	if (!read_twice(reader, asked, path, &status)) {
-		read_remember(reader, path, &status);
+		read_remember(reader, path, &status, reader->text[depth], length);
 		source = arena_alloc(reader->arena, sizeof(*source));
 		source->path = arena_strdup(reader->arena, path);
 		source->index = reader->sources++;
@@ -183,7 +186,10 @@ void read_include(struct reader *reader, struct place place, unsigned depth, con
 		read_file(reader, place, depth, pattern);
 		return;
 	}
-	path = read_matches(reader, place, pattern, &count);
+	if (reader->options->file)
+		path = files_matches(reader, pattern, &count);
+	else
+		path = read_matches(reader, place, pattern, &count);
 	for (size_t i = 0; i < count; i++)
 		read_file(reader, place, depth, path[i]);
 }

@@ -16,6 +16,7 @@
 struct reader {
 	struct arena *arena; /* of the table */
 	struct arena scratch;
+	struct arena work; /* as long as the reader */
 	jmp_buf no_memory;
 	struct report report;
 	struct parser *parser;
@@ -109,7 +110,14 @@ void overlap_check(struct reader *reader);
 void read_table(struct reader *reader, const char *file);
 
 /* read.c: a file that the table depends on, for table_changed_on_disk(). */
-void read_remember(struct reader *reader, const char *path, const struct stat *status);
+void read_remember(struct reader *reader, const char *path, const struct stat *status, const char *text,
+		   size_t length);
+
+/* files.c: as source_load(), from the files that were handed over when there are such. */
+int files_load(struct reader *reader, const char *path, bool plain, char **text, size_t *length,
+	       struct stat *status);
+/* Those of them that the pattern matches, in the order of their names. */
+const char **files_matches(struct reader *reader, const char *pattern, size_t *count);
 
 /* statement.c: one top-level statement is taken in. */
 void statement_take(struct reader *reader, struct lexer *lexer, struct statement *statement);

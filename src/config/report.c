@@ -155,3 +155,21 @@ void diagnostics_free(struct diagnostics *diagnostics)
 	free(diagnostics->item);
 	*diagnostics = (struct diagnostics){0};
 }
+
+int diagnostics_add(struct diagnostics *diagnostics, enum severity severity, const char *text)
+{
+	struct diagnostic *grown = reallocarray(diagnostics->item, diagnostics->count + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	diagnostics->item = grown;
+	char *copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	diagnostics->item[diagnostics->count++] = (struct diagnostic){.severity = severity, .text = copy};
+	if (severity == MISTAKE)
+		diagnostics->mistakes++;
+	else
+		diagnostics->warnings++;
+	return 0;
+}

@@ -58,7 +58,7 @@ static const struct scalar scalars[] = {
 	CHOICE(W_MODE, SERVICE(mode), NAMES("connections"), NAMES("listener", "exec", "wait")),
 	PLAIN(W_OPTIONAL, SCALAR_BOOL, SERVICE(optional)),
 	CHOICE(W_BALANCE, SERVICE(balance), NAMES("round-robin", "least-connections", "source-hash"), NULL),
-	CHOICE(W_ACKNOWLEDGE, SERVICE(acknowledge), NAMES("taken"), NAMES("done")),
+	CHOICE(W_ACKNOWLEDGE, SERVICE(acknowledge), NAMES("taken", "done"), NULL),
 	TIME(W_TAKE_TIMEOUT, SERVICE(take_timeout_ms), 1, "1ms"),
 	NUMBER(W_WINDOW, SERVICE(window), 1, 1024),
 	CHOICE(W_OVERLOAD, SERVICE(overload), NAMES("wait", "refuse"), NULL),

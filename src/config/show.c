@@ -111,14 +111,14 @@ static void show_pidfile(const struct showing *showing)
 {
 	fputs("pidfile = ", showing->out);
 	fprintf(showing->out, "%s/%s%s.pid", showing->table->runtime_dir, showing->service->name,
-		showing->service->server.instances > 1 ? ".N" : "");
+		showing->service->server->instances > 1 ? ".N" : "");
 	show_origin(showing->out, NULL);
 }
 
 /* What holds when nothing is said and the schema has no fixed word for it. */
 static void show_derived(const struct showing *showing, const struct word *word)
 {
-	const struct table_server *server = &showing->service->server;
+	const struct table_server *server = showing->service->server;
 
 	switch (word->id) {
 	case W_START:
@@ -192,7 +192,7 @@ static void show_environment(const struct showing *showing)
 	for (char **entry = environment; entry && *entry; entry++) {
 		size_t length = strcspn(*entry, "=");
 
-		if (!showing->reveal && show_is_secret(&showing->service->server, *entry, length))
+		if (!showing->reveal && show_is_secret(showing->service->server, *entry, length))
 			fprintf(showing->out, "%.*s=hidden\n", (int)length, *entry);
 		else
 			fprintf(showing->out, "%s\n", *entry);

@@ -73,7 +73,7 @@ static void statement_service(struct reader *reader, struct parse_context *conte
 	if (reader->service_count == TABLE_SERVICES_MAX)
 		report_mistake(&reader->report, place, title, NULL, "more than %u services",
 			       TABLE_SERVICES_MAX);
-	reader->service = arena_room(reader->arena, reader->service, reader->service_count,
+	reader->service = arena_room(&reader->work, reader->service, reader->service_count,
 				     &reader->service_room, sizeof(struct section *));
 	reader->service[reader->service_count++] = section;
 }

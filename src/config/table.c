@@ -25,6 +25,7 @@ static void reader_release(struct reader *reader)
 	parser_free(reader->parser);
 	reader->arena->no_memory = NULL; /* a table that is read allocates nothing more */
 	arena_free(&reader->scratch);
+	arena_free(&reader->work);
 	free(reader);
 }
 
@@ -65,9 +66,9 @@ static struct reader *reader_new(struct table *table, const struct table_options
 	reader->table = table;
 	reader->arena = table->arena;
 	reader->options = options;
-	reader->arena->no_memory = reader->scratch.no_memory = &reader->no_memory;
-	reader->report.arena = reader->names.arena = reader->files.arena = reader->env_files.arena =
-		reader->arena;
+	reader->arena->no_memory = reader->scratch.no_memory = reader->work.no_memory = &reader->no_memory;
+	reader->report.arena = reader->arena;
+	reader->names.arena = reader->files.arena = reader->env_files.arena = &reader->work;
 	resolver_start(&reader->resolver, reader->arena);
 	return reader;
 }
@@ -92,7 +93,8 @@ static void reader_build(struct reader *reader)
 
 	build_top(reader);
 	scalar_usual(SECTION_SERVICE, &reader->usual);
-	scalar_usual(SECTION_SERVER, &reader->usual.server);
+	reader->usual.server = arena_alloc(reader->arena, sizeof(*reader->usual.server));
+	scalar_usual(SECTION_SERVER, reader->usual.server);
 	inherit_defaults(reader);
 	reader_judge_defaults(reader);
 	table->service = arena_alloc(reader->arena, reader->service_count * sizeof(*table->service));

@@ -44,9 +44,12 @@ struct diagnostics {
 
 void diagnostics_free(struct diagnostics *diagnostics);
 
+/* One more, as it is.  0 or -ENOMEM. */
+int diagnostics_add(struct diagnostics *diagnostics, enum severity severity, const char *text);
+
 enum table_mode { MODE_CONNECTIONS };
 enum table_balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_CONNECTIONS, BALANCE_SOURCE_HASH };
-enum table_acknowledge { ACKNOWLEDGE_TAKEN };
+enum table_acknowledge { ACKNOWLEDGE_TAKEN, ACKNOWLEDGE_DONE };
 enum table_overload { OVERLOAD_WAIT, OVERLOAD_REFUSE };
 enum table_start { START_ALWAYS, START_EXTERNAL };
 enum table_restart { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
@@ -123,7 +126,7 @@ struct table_service {
 	unsigned max_registered;
 	bool allow_root, allow_foreign;
 	bool has_server;
-	struct table_server server;
+	struct table_server *server; /* without one: that of nobody, shared, with what holds when nothing is said */
 	void *settings;          /* the words as written, for `show`; owned by the table */
 };
 
@@ -150,6 +153,8 @@ struct table {
 		ino_t inode;
 		off_t size;
 		struct timespec modified;
+		const char *text;    /* as it was read: `upgrade` hands it on */
+		size_t length;
 	} *file_read;
 	size_t file_count;
 	void *arena;             /* internal: owns the strings */
@@ -158,6 +163,8 @@ struct table {
 struct table_options {
 	bool privileged;         /* root's rules: user must be said, defaults of root */
 	const char *runtime_dir; /* from -r or LUST_RUNTIME_DIR: overrides the table; NULL: none */
+	const struct table_file *file; /* read these in place of the disk: a table's file_read; NULL: the disk */
+	size_t file_count;
 };
 
 /*
@@ -201,6 +208,7 @@ struct table_diff {
 	bool needs_restart;      /* runtime-dir, pidfile or dispatcher changed: told, not done */
 };
 
+bool table_needs_restart(const struct table *before, const struct table *after); /* the last of them, alone */
 int table_diff(const struct table *before, const struct table *after, struct table_diff *diff);
 void table_diff_free(struct table_diff *diff);
 

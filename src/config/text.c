@@ -173,17 +173,26 @@ static void text_section(struct lexer *lexer, struct arena *scratch, struct stat
 	}
 }
 
+/* Told here: libConfuse, which finds it out behind the first argument, would lose that one. */
+static void text_bad_comma(struct lexer *lexer, struct statement *statement, unsigned line)
+{
+	if (!statement->bad)
+		report_mistake(lexer->report, text_place(lexer, line), lexer->service, statement->name,
+			       "between ( and ) stand values with commas between them");
+	statement->bad = true;
+}
+
 /* Behind NAME(, to behind the ). */
 static void text_call(struct lexer *lexer, struct statement *statement)
 {
+	enum token_kind last = TOKEN_LEFT;
+
 	for (;;) {
 		struct token token = lexer_peek(lexer);
+		bool value = token.kind == TOKEN_WORD || token.kind == TOKEN_STRING;
+		bool behind_value = last == TOKEN_STRING || last == TOKEN_WORD;
 
-		if (token.kind == TOKEN_RIGHT) {
-			statement->end = lexer_next(lexer).end;
-			return;
-		}
-		if (token.kind != TOKEN_WORD && token.kind != TOKEN_STRING && token.kind != TOKEN_COMMA) {
+		if (token.kind != TOKEN_RIGHT && token.kind != TOKEN_COMMA && !value) {
 			if (!lexer->broken)
 				report_mistake(lexer->report, text_place(lexer, statement->line),
 					       lexer->service, statement->name, "this ( is not closed");
@@ -191,7 +200,12 @@ static void text_call(struct lexer *lexer, struct statement *statement)
 			return;
 		}
 		statement->bad |= token.bad;
+		if (value ? behind_value : !behind_value && (token.kind == TOKEN_COMMA || last == TOKEN_COMMA))
+			text_bad_comma(lexer, statement, token.line);
 		statement->end = lexer_next(lexer).end;
+		if (token.kind == TOKEN_RIGHT)
+			return;
+		last = token.kind;
 	}
 }
 

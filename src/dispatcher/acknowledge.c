@@ -41,36 +41,54 @@ static bool of_this_generation(const struct dispatcher *d, uint64_t id)
 	return LUST_ID_GENERATION(id) == (uint16_t)d->generation;
 }
 
+static bool is_held(const struct dispatcher *d, uint32_t index)
+{
+	return ledger_state(&d->ledger, index) == LEDGER_HELD;
+}
+
 static void hear_taken(struct dispatcher *d, struct server *server, const struct lust_wire_ids *ids)
 {
 	for (uint32_t i = 0; i < ids->header.count; i++) {
 		uint32_t index = server_entry(d, server, ids->id[i]);
-		if (index != LEDGER_NONE)
+		if (index != LEDGER_NONE && !is_held(d, index))
 			settle_taken(d, server, index);
 		else if (of_this_generation(d, ids->id[i]))
 			report_unknown(d, server);
 	}
 }
 
-/* An id that is still in the ledger was DONE without TAKEN: both at once. */
+/*
+ * What is kept is found by its id.  Of what is not, only the number is known: DONE said twice, while there are others
+ * of its kind, is not told from theirs.
+ */
+static void hear_one_done(struct dispatcher *d, struct server *server, uint64_t id)
+{
+	uint32_t index = server_entry(d, server, id);
+	if (index != LEDGER_NONE && !is_held(d, index)) { /* DONE without TAKEN: both at once */
+		settle_taken(d, server, index);
+		index = server_entry(d, server, id);
+	}
+	if (index != LEDGER_NONE)
+		settle_done_held(d, server, index);
+	else if (!of_this_generation(d, id) && server->inherited)
+		settle_done_inherited(d, server, 1);
+	else if (of_this_generation(d, id) && server->active > server->inherited + server->held.count)
+		settle_done(d, server);
+	else if (of_this_generation(d, id))
+		report_unknown(d, server);
+}
+
 static void hear_done(struct dispatcher *d, struct server *server, const struct lust_wire_ids *ids)
 {
-	for (uint32_t i = 0; i < ids->header.count; i++) {
-		uint32_t index = server_entry(d, server, ids->id[i]);
-		if (index != LEDGER_NONE)
-			settle_taken(d, server, index);
-		if (server->active)
-			settle_done(d, server, 1);
-		else if (of_this_generation(d, ids->id[i]))
-			report_unknown(d, server);
-	}
+	for (uint32_t i = 0; i < ids->header.count; i++)
+		hear_one_done(d, server, ids->id[i]);
 	server->resting = false;
 }
 
 static void take_back(struct dispatcher *d, struct server *server, uint64_t id, int fd)
 {
 	uint32_t index = server_entry(d, server, id);
-	if (index == LEDGER_NONE) {
+	if (index == LEDGER_NONE || is_held(d, index)) {
 		if (fd >= 0)
 			lust_close_unlingered(fd);
 		report_unknown(d, server);
@@ -200,22 +218,24 @@ static void hear(struct dispatcher *d, struct server *server, const union lust_w
 	hear_message(d, server, message, from);
 }
 
-void acknowledge_read(struct dispatcher *d, struct server *server, unsigned most)
+unsigned acknowledge_read(struct dispatcher *d, struct server *server, unsigned most)
 {
-	for (unsigned n = 0; n < most && (!server->cut || server->settling); n++) {
+	unsigned n;
+	for (n = 0; n < most && (!server->cut || server->settling); n++) {
 		union lust_wire_message message;
 		struct lust_message from;
 		int result = lust_message_receive(server->ours, &message, sizeof(message), &from,
 						  LUST_MESSAGE_FDS, MSG_DONTWAIT);
 		if (result == -EAGAIN || result == -EINTR)
-			return;
+			break;
 		if (result <= 0) { /* we hold the other end ourselves, so it was shut down */
 			if (!server->settling)
 				leave_closed(d, server);
-			return;
+			break;
 		}
 		hear(d, server, &message, &from);
 	}
+	return n;
 }
 
 void acknowledge_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -224,7 +244,8 @@ void acknowledge_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 	(void)events;
 	struct server *server = watcher->data;
 	struct dispatcher *d = server->dispatcher;
-	acknowledge_read(d, server, MESSAGES_A_WAKEUP);
+	bool all = eager_begin(&server->eager);
+	eager_end(&server->eager, all, acknowledge_read(d, server, all ? MESSAGES_A_WAKEUP : 1));
 	turn_server(d, server);
 	if (server->service->starved)
 		turn_service(d, server->service);

@@ -9,8 +9,11 @@
 
 enum admission_gate admission_gate(const struct admission_service *service)
 {
-	if (service->paused)
+	if (service->closed)
 		return GATE_WAIT;
+	/* The overload rule is for every client that no server would get now, whatever the reason. */
+	if (service->paused)
+		return service->overload == LINK_OVERLOAD_REFUSE ? GATE_REFUSE : GATE_WAIT;
 	if (service->credits && !service->waiting)
 		return GATE_OPEN;
 	/* Servers that are just starting (or saying again who they are, to a new dispatcher) are no overload. */

@@ -23,7 +23,8 @@ struct admission_service {
 	uint32_t registered; /* servers that are registered */
 	uint32_t expected;   /* servers that run and are not registered yet */
 	enum link_overload overload;
-	bool paused;  /* by pause, quiesce, or for want of descriptors */
+	bool closed;  /* nothing is accepted now: quiesced, removed, or for want of descriptors */
+	bool paused;  /* by `pause`: no server gets a new one */
 	bool waiting; /* connections taken back from a server go first */
 };
 

@@ -85,9 +85,13 @@ static void answer_pause(struct dispatcher *d, uint32_t index, bool paused)
 	turn_service(d, service);
 }
 
-static void answer_quiesce(struct dispatcher *d)
+static void answer_quiesce(struct dispatcher *d, bool door)
 {
 	d->quiesced = true;
+	d->quiet_told = false;
+	d->door_shut = door;
+	if (door)
+		door_stop(d);
 	for (struct service *service = d->services; service; service = service->next)
 		turn_service(d, service);
 }
@@ -95,7 +99,7 @@ static void answer_quiesce(struct dispatcher *d)
 /* Everything that is nobody's yet is closed and logged. */
 static void answer_shutdown(struct dispatcher *d)
 {
-	answer_quiesce(d);
+	answer_quiesce(d, false);
 	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++) {
 		struct server *server = d->server[slot];
 		if (!server)
@@ -156,6 +160,10 @@ void answer_message(struct dispatcher *d, const struct link_message *message, in
 {
 	if (answer_staged(d, message, fds, count))
 		return;
+	if (message->type == LINK_HELD && count > 0) {
+		recover_held(d, &message->held, fds[0]);
+		return;
+	}
 	close_all(fds, count);
 	switch (message->type) {
 	case LINK_SERVER_DIED:
@@ -167,11 +175,14 @@ void answer_message(struct dispatcher *d, const struct link_message *message, in
 	case LINK_FORGET:
 		answer_forget(d, &message->slot);
 		break;
+	case LINK_HAND_OVER:
+		hand_over(d);
+		break;
 	case LINK_KEPT:
 		knock_kept(d, &message->kept);
 		break;
 	case LINK_QUIESCE:
-		answer_quiesce(d);
+		answer_quiesce(d, message->quiesce.door != 0);
 		break;
 	case LINK_PING:
 		tell_pong(d, message->ping.number);

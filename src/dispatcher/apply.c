@@ -11,21 +11,43 @@
 
 #include "dispatcher.h"
 
-/* Services of the staged table, new and known ones; every other one is `removed`. */
+/* Servers are told; and with `taken` nothing that a server has taken may go to another any more. */
+static void apply_acknowledge(struct dispatcher *d, struct service *service, uint8_t acknowledge)
+{
+	if (service->set.acknowledge == acknowledge)
+		return;
+	service->set.acknowledge = acknowledge;
+	for (uint32_t i = 0; i < service->server_count; i++) {
+		struct server *server = service->server[i];
+		if (acknowledge == LINK_ACK_TAKEN)
+			settle_release(d, server);
+		server->owed |= OWED_HELLO;
+		turn_server(d, server);
+	}
+}
+
+/* Services of the staged table, new and known ones; when it is a whole one, every other is `removed`. */
 static int apply_services(struct dispatcher *d)
 {
 	const struct staging *staging = d->staging;
-	for (struct service *service = d->services; service; service = service->next)
+	for (struct service *service = d->services; service && !staging->begin.partial;
+	     service = service->next)
 		service->removed = true;
 	for (size_t i = 0; i < staging->services; i++) {
 		const struct link_service *record = &staging->service[i];
 		struct service *service = d->service[record->service];
+		if (record->gone && staging->begin.partial) {
+			if (service)
+				service->removed = true;
+			continue;
+		}
 		if (!service)
 			service = service_new(d, record->service);
 		if (!service)
 			return -ENOMEM;
+		apply_acknowledge(d, service, record->acknowledge);
 		service->set = *record;
-		service->removed = false;
+		service->removed = record->gone;
 		service->rule_count = 0;
 		if (record->fresh)
 			service_reset_counters(d, record->service);
@@ -66,6 +88,27 @@ static int apply_listener(struct dispatcher *d, struct staged_listener *staged)
 	return 0;
 }
 
+/* What the staged table does not name: anywhere, or of the services that it does name. */
+static void sweep_listeners(struct dispatcher *d, const bool *named)
+{
+	const struct staging *staging = d->staging;
+	if (!staging->begin.partial) {
+		for (uint32_t index = 0; index < BOARD_LISTENERS; index++)
+			if (d->listener[index] && !named[index])
+				listener_free(d->listener[index]);
+		return;
+	}
+	for (size_t i = 0; i < staging->services; i++) {
+		struct service *service = d->service[staging->service[i].service];
+		struct listener *next = service ? service->listeners : NULL;
+		for (struct listener *listener = next; listener; listener = next) {
+			next = listener->next;
+			if (!named[listener->index])
+				listener_free(listener);
+		}
+	}
+}
+
 static int apply_listeners(struct dispatcher *d)
 {
 	struct staging *staging = d->staging;
@@ -77,9 +120,8 @@ static int apply_listeners(struct dispatcher *d)
 		named[staging->listener[i].record.listener] = true;
 		error = apply_listener(d, &staging->listener[i]);
 	}
-	for (uint32_t index = 0; index < BOARD_LISTENERS && !error; index++)
-		if (d->listener[index] && !named[index])
-			listener_free(d->listener[index]);
+	if (!error)
+		sweep_listeners(d, named);
 	free(named);
 	return error;
 }
@@ -131,6 +173,18 @@ static int apply_servers(struct dispatcher *d)
 	return error;
 }
 
+/* Whoever may have changed is looked at. */
+static void turn_applied(struct dispatcher *d)
+{
+	const struct staging *staging = d->staging;
+	for (struct service *service = d->services; service && !staging->begin.partial;
+	     service = service->next)
+		turn_service(d, service);
+	for (size_t i = 0; i < staging->services && staging->begin.partial; i++)
+		if (d->service[staging->service[i].service])
+			turn_service(d, d->service[staging->service[i].service]);
+}
+
 int apply_staging(struct dispatcher *d)
 {
 	int error = apply_services(d);
@@ -145,8 +199,7 @@ int apply_staging(struct dispatcher *d)
 	if (!d->committed)
 		recover_end(d);
 	d->committed = true;
-	for (struct service *service = d->services; service; service = service->next)
-		turn_service(d, service);
+	turn_applied(d);
 	door_start(d);
 	return 0;
 }

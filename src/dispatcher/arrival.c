@@ -12,8 +12,6 @@
 
 #include "dispatcher.h"
 
-#define SHORT_WAIT_US 3000u
-
 /* The time since the handshake: nothing was sent yet. */
 static uint64_t ask_waited(int fd)
 {
@@ -24,18 +22,11 @@ static uint64_t ask_waited(int fd)
 	return (uint64_t)info.tcpi_last_data_sent * 1000;
 }
 
-/* Clients come in the order of their waiting: when the first one waited for nothing, so did the others. */
-static uint32_t waited(struct arrival *arrival, int fd)
+static uint32_t waited_us(struct waited *waited, int fd, uint64_t accepted_us)
 {
-	uint64_t us = arrival->waited_us;
-	if (!arrival->asked || arrival->ask_all)
-		us = ask_waited(fd);
-	if (!arrival->asked) {
-		arrival->asked = true;
-		arrival->waited_us = us;
-		arrival->ask_all = us > SHORT_WAIT_US;
-	}
-	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	if (waited_must_ask(waited, accepted_us))
+		waited_learn(waited, accepted_us, ask_waited(fd));
+	return waited->said_us > UINT32_MAX ? UINT32_MAX : (uint32_t)waited->said_us;
 }
 
 static void describe_unix(struct lust_wire_connection *wire, int fd)
@@ -51,13 +42,13 @@ static void describe_unix(struct lust_wire_connection *wire, int fd)
 	wire->peer_gid = peer.gid;
 }
 
-static bool is_wildcard(const struct address *address)
+static bool is_wildcard(const struct listener_address *address)
 {
 	static const uint8_t any[16];
 	return memcmp(address->ip, any, sizeof(any)) == 0;
 }
 
-void arrival_describe(struct arrival *arrival, const struct listener *listener, int fd,
+void arrival_describe(struct listener *listener, int fd, uint64_t accepted_us,
 		      const struct sockaddr_storage *peer, socklen_t length,
 		      struct lust_wire_connection *wire)
 {
@@ -72,7 +63,7 @@ void arrival_describe(struct arrival *arrival, const struct listener *listener, 
 		describe_unix(wire, fd);
 		return;
 	}
-	wire->waited_us = waited(arrival, fd);
+	wire->waited_us = waited_us(&listener->waited, fd, accepted_us);
 	struct address from = {0};
 	if (address_from_sockaddr(&from, (const struct sockaddr *)peer, length) < 0)
 		from.family = listener->address.family;

@@ -39,6 +39,15 @@ uint64_t choose_gather(struct service *service)
 	return prompt;
 }
 
+/* From where the next turn begins: among a thousand with credits the first one answers. */
+bool choose_any(const struct service *service)
+{
+	for (uint32_t step = 0; step < service->server_count; step++)
+		if (server_credits(service->server[(service->turn + step) % service->server_count]))
+			return true;
+	return false;
+}
+
 static struct candidate *candidate_of(struct service *service, uint32_t slot)
 {
 	for (uint32_t i = 0; i < service->server_count; i++)
@@ -59,7 +68,7 @@ struct server *choose_server(struct service *service, const struct ledger_entry 
 	struct candidate *avoided = NULL;
 	uint32_t kept = 0;
 	/* To another server than the one that refused it, if there is another. */
-	if (entry->avoid != BOARD_NONE && service_registered(service) > 1)
+	if (entry->avoid != BOARD_NONE && service->registered > 1)
 		avoided = candidate_of(service, entry->avoid);
 	if (avoided) {
 		kept = avoided->credits;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fd_message.h"
 
 static bool dirty_open(struct dirty *dirty, size_t size)
 {
@@ -72,6 +73,7 @@ struct dispatcher *dispatcher_new(const struct dispatcher_parts *parts)
 	if (!d)
 		return NULL;
 	d->generation = parts->generation;
+	d->held_most = parts->open_most ? parts->open_most : LUST_WIRE_HELD_MAX;
 	d->events = parts->events;
 	d->door = parts->door;
 	d->link.fd = parts->link;
@@ -105,15 +107,20 @@ void dispatcher_free(struct dispatcher *d)
 	for (uint32_t index = 0; index < BOARD_LISTENERS; index++)
 		if (d->listener[index])
 			listener_free(d->listener[index]);
+	linger_stop(&d->linger);
 	staging_drop(d);
 	while (d->services) {
 		d->services->removed = true;
 		d->services->queue.count = 0; /* the descriptors close below */
 		service_free_if_gone(d, d->services);
 	}
-	for (uint32_t i = 0; d->ledger.entry && i < d->ledger.high; i++)
-		if (ledger_state(&d->ledger, i) != LEDGER_FREE && d->ledger.entry[i].fd >= 0)
-			close(d->ledger.entry[i].fd);
+	/* What was inherited and taken back may lie above ledger.high. */
+	for (uint32_t i = 0; i < BOARD_LEDGER && d->ledger.fds; i++) {
+		if (ledger_state(&d->ledger, i) == LEDGER_FREE || d->ledger.entry[i].fd < 0)
+			continue;
+		lust_close_unlingered(d->ledger.entry[i].fd);
+		d->ledger.fds--;
+	}
 	knocks_close(d);
 	if (d->door >= 0)
 		close(d->door);

@@ -13,10 +13,13 @@
 #include "balance.h"
 #include "board.h"
 #include "channel.h"
+#include "eager.h"
 #include "event.h"
 #include "ledger.h"
+#include "linger.h"
 #include "link.h"
 #include "lust.h"
+#include "waited.h"
 #include "wire.h"
 
 #define DOOR_KNOCKS 64 /* half-done registrations at once */
@@ -32,9 +35,16 @@ struct listener {
 	struct dispatcher *dispatcher;
 	uint32_t index, position;
 	int fd; /* owned */
-	struct address address;
+	struct listener_address { /* of struct address, without the path that nobody here asks for */
+		uint8_t kind;
+		uint16_t family, port;
+		uint32_t scope;
+		uint8_t ip[16];
+	} address;
 	struct service *service;
 	struct ev_io accept;
+	struct waited waited;
+	struct eager eager;
 	bool shut;             /* by the supervisor, at the daemon's stop */
 	struct listener *next; /* of the service */
 };
@@ -47,8 +57,10 @@ struct service {
 	struct server **server;      /* owned array, in the order in which they came */
 	struct candidate *candidate; /* as much room: filled anew for each turn of choosing */
 	uint32_t server_count, server_room, nonblocking_servers;
+	uint32_t registered, expected; /* of the servers that are not cut: did they say REGISTER? */
 	uint32_t turn;            /* of balance_choose() */
 	struct ledger_list queue; /* taken back from a server: go before new ones */
+	struct linger_caution caution;
 	uint64_t lonely_since_us; /* no server runs and none is expected; 0: there is one */
 	uint64_t shut_until_us;   /* accept failed: not before */
 	bool removed;             /* not in the table in force */
@@ -90,11 +102,14 @@ struct server {
 	enum event_refusal denied;   /* said as the last word, behind which nothing is withdrawn */
 	bool nonblocking;
 	uint32_t capacity, batch, active;
+	uint32_t inherited;        /* of the active ones: with an id of an earlier dispatcher, and not in `held` */
 	uint32_t last_batch;       /* number of the last CONNECTIONS message */
 	struct ledger_list staged; /* joined the batch of this turn */
 	struct ledger_list sent;   /* in the pair or received, not TAKEN */
+	struct ledger_list held;   /* of the active ones: kept until DONE */
 	uint64_t life_us;          /* last sign of life */
 	struct ev_io read, lifeline_watch, pidfd_watch;
+	struct eager eager;
 	struct ev_timer stall, leave;
 };
 
@@ -103,6 +118,12 @@ struct dirty {
 	bool *listed;
 	uint32_t *number;
 	uint32_t count;
+};
+
+/* What the last dispatcher had given to the server of one slot. */
+struct inherited {
+	struct ledger_list sent; /* not TAKEN */
+	struct ledger_list held; /* TAKEN, and kept until DONE */
 };
 
 #define REPORT_BURST 10u
@@ -118,11 +139,14 @@ struct dispatcher {
 	struct board *board;
 	struct ledger ledger;
 	uint32_t generation;
-	struct ledger_list
-		*inherited; /* for each slot, what a dead dispatcher had sent; until the first COMMIT */
+	uint32_t held_most; /* that a server can say to hold */
+	struct inherited *inherited; /* for each slot; until the first COMMIT */
+	struct ledger_list stray; /* what it had accepted and not sent; as long */
 	bool committed, quiesced, quiet_told;
+	bool door_shut; /* QUIET waits for those who stand there */
 	int exit_code;
-	uint64_t now_us; /* CLOCK_MONOTONIC, of this turn */
+	uint64_t now_us;  /* CLOCK_MONOTONIC, of this turn */
+	uint32_t in_hand; /* accepted in this turn and not handed over */
 
 	struct channel link;
 	struct ev_io link_read, link_write;
@@ -142,6 +166,7 @@ struct dispatcher {
 	uint32_t other_fds; /* of servers, and of knocks at the door */
 	struct dirty dirty_services, dirty_servers;
 
+	struct linger_clock linger;
 	struct ev_prepare prepare;
 	struct ev_check check;
 	struct ev_timer retry; /* blocked servers, shut listeners */
@@ -160,6 +185,7 @@ struct dispatcher {
 struct dispatcher_parts {
 	int link, board, events, door; /* owned afterwards; door -1: none */
 	uint32_t generation;
+	uint32_t open_most; /* descriptors that a process can have open; 0: not known */
 };
 struct dispatcher *dispatcher_new(const struct dispatcher_parts *parts); /* NULL with errno */
 void dispatcher_free(struct dispatcher *);
@@ -170,8 +196,10 @@ void dispatcher_stop(struct dispatcher *, int exit_code);
 void turn_start(struct dispatcher *);
 void turn_service(struct dispatcher *, const struct service *); /* look at it at the end of this turn */
 void turn_server(struct dispatcher *, const struct server *);
-void turn_retry(struct dispatcher *); /* look at all that is blocked, in a moment */
-void turn_end(struct dispatcher *);   /* the end of a turn, as the loop brings it about */
+void turn_retry(struct dispatcher *);             /* look at all that is blocked, in a moment */
+void turn_end(struct dispatcher *);               /* the end of a turn, as the loop brings it about */
+uint32_t turn_own_fds(const struct dispatcher *); /* open descriptors that are no clients' */
+void turn_hand_over(struct dispatcher *);           /* at once, what joined the batches of this turn */
 
 /* ---- tell.c: messages to the supervisor ---- */
 void tell_ready(struct dispatcher *);
@@ -180,6 +208,7 @@ void tell_slot(struct dispatcher *, enum link_type, uint32_t slot, uint32_t gene
 void tell_registered(struct dispatcher *, const struct server *, const char *label);
 void tell_deregistered(struct dispatcher *, const struct server *, const char *reason);
 void tell_keep(struct dispatcher *, const struct link_keep *, const int fds[3]);
+void tell_held(struct dispatcher *, const struct link_held *, int fd);
 void tell_quiet(struct dispatcher *);
 void tell_pong(struct dispatcher *, uint64_t number);
 
@@ -226,13 +255,14 @@ void service_free_if_gone(struct dispatcher *, struct service *); /* removed, an
 struct service *service_by_name(const struct dispatcher *, const char *name);
 bool service_add_server(struct service *, struct server *);
 void service_drop_server(struct service *, struct server *);
-uint32_t service_expected(const struct service *); /* servers that run and did not register yet */
-uint32_t service_registered(const struct service *);
+/* Before and after what it is changes: -1 and 1. */
+void service_count_server(struct service *, const struct server *, int by);
 void service_reset_counters(struct dispatcher *, uint32_t index);
 struct board_service *service_board(const struct dispatcher *, const struct service *);
 
 /* ---- choose.c: credits of a service's servers and the choice among them ---- */
 uint64_t choose_gather(struct service *);
+bool choose_any(const struct service *); /* would that be more than 0?  Looks no further than it must */
 /* The server for this entry, its credit spent; NULL: none may have it now. */
 struct server *choose_server(struct service *, const struct ledger_entry *);
 
@@ -243,9 +273,17 @@ void requeue_pump(struct dispatcher *, struct service *);
 void requeue_sweep(struct ev_loop *, struct ev_timer *, int);
 
 /* ---- settle.c: how a connection leaves the ledger ---- */
-void settle_taken(struct dispatcher *, struct server *, uint32_t index); /* is in server->sent */
-void settle_done(struct dispatcher *, struct server *, uint32_t count);  /* of its active ones */
-void settle_died(struct dispatcher *, struct server *, uint32_t count);
+/* From server->sent to what is active: with `acknowledge = done` to server->held, else out of the ledger. */
+void settle_taken(struct dispatcher *, struct server *, uint32_t index);
+void settle_done(struct dispatcher *, struct server *); /* one without an entry, of this dispatcher */
+void settle_done_inherited(struct dispatcher *, struct server *, uint32_t count);
+void settle_done_held(struct dispatcher *, struct server *, uint32_t index);
+void settle_died(struct dispatcher *, struct server *); /* all its active ones, none of them held */
+void settle_died_held(struct dispatcher *, struct server *, uint32_t index, enum board_closed why);
+void settle_returned(struct dispatcher *, struct server *); /* one that was held was requeued */
+void settle_release(struct dispatcher *, struct server *);  /* of what is held, only the number is kept */
+void settle_brought(struct dispatcher *, struct server *,
+		    uint32_t count); /* it holds them, and nobody here ever gave it */
 void settle_closed(struct dispatcher *, uint32_t index, enum board_closed why, uint32_t slot);
 void settle_lost(struct dispatcher *, uint32_t index);
 
@@ -257,12 +295,7 @@ void listener_update(struct dispatcher *, struct service *); /* watchers on or o
 void listener_ready(struct ev_loop *, struct ev_io *, int);
 
 /* ---- arrival.c: what is known of a connection right after accept ---- */
-struct arrival {
-	uint64_t accepted_us;
-	uint64_t waited_us; /* of the first of this turn; the others waited no longer */
-	bool asked, ask_all;
-};
-void arrival_describe(struct arrival *, const struct listener *, int fd, const struct sockaddr_storage *peer,
+void arrival_describe(struct listener *, int fd, uint64_t accepted_us, const struct sockaddr_storage *peer,
 		      socklen_t length, struct lust_wire_connection *wire);
 /* The same from what the board still knows of it. */
 void arrival_rebuild(int fd, const struct board_entry *, struct lust_wire_connection *wire);
@@ -274,15 +307,16 @@ void handoff_flush(struct dispatcher *, struct server *);
 /* ---- say.c: short messages to a server ---- */
 void say_owed(struct dispatcher *, struct server *, unsigned which); /* as far as the pair takes them */
 void say_pair(const struct server *);                                /* at the door: its end */
-void say_denied(int fd, const char *reason);
+void say_denied(int fd, enum event_refusal why);
 
 /* ---- server.c ---- */
 struct server *server_new(struct dispatcher *, const struct link_server *, struct service *, int ours,
 			  int theirs, int lifeline); /* owns the descriptors unless it is NULL */
 void server_free(struct server *);                   /* settled before */
+void server_unwatch(struct server *);                /* what this turn brought it is not heard any more, either */
 struct server *server_find(const struct dispatcher *, uint32_t slot, uint32_t generation);
 uint32_t server_entry(const struct dispatcher *, const struct server *,
-		      uint64_t id); /* in ->sent; or LEDGER_NONE */
+		      uint64_t id); /* in ->sent or ->held; or LEDGER_NONE */
 uint32_t server_pending(const struct server *);
 uint32_t server_credits(const struct server *);
 void server_publish(struct server *); /* to the board */
@@ -291,13 +325,16 @@ void server_check_idle(struct dispatcher *, struct server *);
 
 /* ---- acknowledge.c: messages from servers; register.c: REGISTER ---- */
 void acknowledge_ready(struct ev_loop *, struct ev_io *, int);
-void acknowledge_read(struct dispatcher *, struct server *, unsigned most); /* up to so many messages */
+unsigned acknowledge_read(struct dispatcher *, struct server *,
+			  unsigned most); /* up to so many messages; how many there were */
 void register_server(struct dispatcher *, struct server *, const struct lust_wire_register *);
 
 /* ---- leave.c: the end of a server that is not (only) a death.  None of these frees it at once ---- */
 void leave_cut(struct dispatcher *, struct server *, enum event_refusal); /* it broke the protocol */
 void leave_closed(struct dispatcher *, struct server *);                  /* it closed its pair */
 void leave_watch(struct dispatcher *, struct server *); /* lifeline and pidfd of one from outside */
+/* This process knocks, so it lives: registrations that it gave up before need no further proof, nor a place. */
+void leave_returning(struct dispatcher *, const struct service *, int32_t pid);
 
 /* ---- withdraw.c ---- */
 /* Takes back what the server has not received; how many connections. */
@@ -319,12 +356,20 @@ void recover_begin(struct dispatcher *); /* right after HELLO */
 void recover_server(struct dispatcher *,
 		    struct server *); /* a kept one: takes over what the board says of it */
 void recover_account(struct dispatcher *, struct server *, uint32_t held, uint32_t last_batch);
+/* HELD: a connection that the last dispatcher handed up; owns the descriptor. */
+void recover_held(struct dispatcher *, const struct link_held *, int fd);
 /* The descriptor of an entry that had none, as a server gives it; false: that is no connection. */
 bool recover_descriptor(struct dispatcher *, uint32_t index, int fd);
 void recover_end(struct dispatcher *); /* after the first COMMIT */
 
+/* ---- hand_over.c ---- */
+/* Sends up all descriptors of connections and ends the loop: another dispatcher goes on from the board. */
+void hand_over(struct dispatcher *);
+
 /* ---- door.c and knock.c ---- */
 void door_start(struct dispatcher *);
+void door_stop(struct dispatcher *); /* who comes waits in the backlog */
+bool knocks_busy(const struct dispatcher *);
 void knock_begin(struct dispatcher *, int fd);
 void knock_clone(struct dispatcher *, struct server *, const struct lust_wire_register *, int fd,
 		 const struct lust_credentials *);
@@ -341,5 +386,6 @@ void report_timer(struct ev_loop *, struct ev_timer *, int);
 
 /* ---- invariant.c: for tests: NULL, or which sum is wrong ---- */
 const char *invariant_broken(const struct dispatcher *);
+void invariant_assert(const struct dispatcher *); /* a line and the end, with --enable-invariants after every turn */
 
 #endif

@@ -54,3 +54,11 @@ void door_start(struct dispatcher *d)
 	d->door_watch.data = d->door_pause.data = d;
 	ev_io_start(d->loop, &d->door_watch);
 }
+
+void door_stop(struct dispatcher *d)
+{
+	if (!d->door_watch.data)
+		return;
+	ev_io_stop(d->loop, &d->door_watch);
+	ev_timer_stop(d->loop, &d->door_pause);
+}

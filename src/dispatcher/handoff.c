@@ -38,6 +38,8 @@ static uint32_t fill(struct dispatcher *d, struct server *server, struct lust_wi
 	     index = d->ledger.entry[index].next) {
 		const struct ledger_entry *entry = &d->ledger.entry[index];
 		message->entry[count] = entry->wire;
+		/* Another server that has had it may change it at any time. */
+		message->entry[count].flags = entry->had ? 0 : LUST_WIRE_MODE_SET;
 		fds[count++] = entry->fd;
 		ledger_sending(&d->ledger, index, server->slot, batch);
 	}

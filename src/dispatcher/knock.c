@@ -82,15 +82,22 @@ static void knock_refuse_unknown(struct knock *knock, const char *name)
 	};
 	copy_asked(event.asked, name);
 	report(knock->dispatcher, &event);
-	say_denied(knock->fd, event_refusal_text(REFUSAL_NO_SERVICE));
+	say_denied(knock->fd, REFUSAL_NO_SERVICE);
 	knock_end(knock);
 }
 
 static void knock_refuse(struct knock *knock, uint32_t service, enum event_refusal why)
 {
 	report_refused(knock->dispatcher, &knock->identity, service, why);
-	say_denied(knock->fd, event_refusal_text(why));
+	say_denied(knock->fd, why);
 	knock_end(knock);
+}
+
+static void wait_for_word(struct knock *knock)
+{
+	ev_timer_stop(knock->dispatcher->loop, &knock->timer);
+	ev_timer_set(&knock->timer, KNOCK_S, 0.);
+	ev_timer_start(knock->dispatcher->loop, &knock->timer);
 }
 
 /* Welcome: a pair, which the supervisor keeps a hold of, and counts. */
@@ -110,8 +117,11 @@ static void knock_admit(struct knock *knock, const struct service *service,
 		knock_refuse(knock, service->set.service, REFUSAL_BUSY);
 		return;
 	}
+	/* Not for a clone: it comes over a pair that is being read, whose server must not end under the reader. */
+	if (ev_is_active(&knock->io))
+		leave_returning(d, service, knock->identity.told_pid);
 	ev_io_stop(d->loop, &knock->io);
-	ev_timer_stop(d->loop, &knock->timer);
+	wait_for_word(knock); /* KEPT: a place at the door is not held for ever */
 	knock->service = service->set.service;
 	if (!++d->next_ticket)
 		d->next_ticket = 1;
@@ -144,6 +154,9 @@ static void knock_judge(struct knock *knock, const struct lust_wire_register *re
 	enum event_refusal why = identity_judge(&knock->identity, &rules);
 	if (!why && d->quiesced)
 		why = REFUSAL_STOPPING;
+	/* A supervisor that does not read: the descriptors of those who wait for it would use up ours. */
+	if (!why && channel_pending(&d->link))
+		why = REFUSAL_BUSY;
 	if (why)
 		knock_refuse(knock, service->set.service, why);
 	else
@@ -185,7 +198,11 @@ static void knock_time_up(struct ev_loop *loop, struct ev_timer *watcher, int ev
 {
 	(void)loop;
 	(void)events;
-	knock_refuse(watcher->data, BOARD_NONE, REFUSAL_TIMEOUT);
+	struct knock *knock = watcher->data;
+	if (knock->ticket)
+		knock_refuse(knock, knock->service, REFUSAL_LATE);
+	else
+		knock_refuse(knock, BOARD_NONE, REFUSAL_TIMEOUT);
 }
 
 /* A close() with something unread would reach the client as a reset, before the answer. */
@@ -216,7 +233,7 @@ static struct knock *knock_new(struct dispatcher *d, int fd)
 	if (!place || same_user >= KNOCKS_A_USER) {
 		report_refused(d, &identity, BOARD_NONE, REFUSAL_BUSY);
 		throw_away_unread(fd);
-		say_denied(fd, event_refusal_text(REFUSAL_BUSY));
+		say_denied(fd, REFUSAL_BUSY);
 		identity_free(&identity);
 		close(fd);
 		return NULL;
@@ -236,7 +253,7 @@ void knock_begin(struct dispatcher *d, int fd)
 	if (!knock)
 		return;
 	ev_io_start(d->loop, &knock->io);
-	ev_timer_start(d->loop, &knock->timer);
+	wait_for_word(knock);
 }
 
 static bool is_packet_socket(int fd)
@@ -348,6 +365,14 @@ int knocks_open(struct dispatcher *d)
 		knock->fd = knock->ours = knock->theirs = -1;
 	}
 	return 0;
+}
+
+bool knocks_busy(const struct dispatcher *d)
+{
+	for (unsigned i = 0; i < DOOR_KNOCKS; i++)
+		if (d->knock[i].fd >= 0)
+			return true;
+	return false;
 }
 
 void knocks_close(struct dispatcher *d)

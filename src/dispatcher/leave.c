@@ -21,6 +21,7 @@ static void leave_begin(struct dispatcher *d, struct server *server)
 {
 	if (server->cut)
 		return;
+	service_count_server(server->service, server, -1);
 	server->cut = true;
 	ev_io_stop(d->loop, &server->read);
 	ev_timer_stop(d->loop, &server->stall);
@@ -56,7 +57,7 @@ void leave_cut(struct dispatcher *d, struct server *server, enum event_refusal w
 		server->denied = why;
 		leave_at_turn_end(server, DEATH_ALIVE);
 	} else {
-		say_denied(server->ours, event_refusal_text(why));
+		say_denied(server->ours, why);
 		tell_deregistered(d, server, event_refusal_text(why));
 	}
 }
@@ -83,7 +84,11 @@ static void leave_time_up(struct ev_loop *loop, struct ev_timer *watcher, int ev
 static bool hung_up(int lifeline)
 {
 	struct pollfd look = {.fd = lifeline, .events = POLLIN | POLLRDHUP};
-	if (poll(&look, 1, 0) < 0)
+	int ready;
+	do
+		ready = poll(&look, 1, 0);
+	while (ready < 0 && errno == EINTR); /* linger.c's timer */
+	if (ready < 0)
 		return false;
 	if (look.revents & (POLLHUP | POLLRDHUP | POLLERR | POLLNVAL))
 		return true;
@@ -91,6 +96,25 @@ static bool hung_up(int lifeline)
 	struct lust_message from;
 	int result = lust_message_receive(lifeline, &message, sizeof(message), &from, 0, MSG_DONTWAIT);
 	return result < 0 && result != -EAGAIN && result != -EINTR;
+}
+
+/* The array of servers shrinks under whoever goes through it: one at a time. */
+static struct server *left_behind(const struct service *service, int32_t pid)
+{
+	for (uint32_t i = 0; i < service->server_count; i++) {
+		struct server *server = service->server[i];
+		if (server->external && server->pid == pid &&
+		    (ev_is_active(&server->leave) || hung_up(server->lifeline)))
+			return server;
+	}
+	return NULL;
+}
+
+void leave_returning(struct dispatcher *d, const struct service *service, int32_t pid)
+{
+	struct server *server;
+	while ((server = left_behind(service, pid)))
+		death_settle(d, server, DEATH_ALIVE, LINK_GONE);
 }
 
 static void lifeline_ready(struct ev_loop *loop, struct ev_io *watcher, int events)

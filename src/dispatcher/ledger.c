@@ -32,6 +32,8 @@ void ledger_close(struct ledger *ledger)
 
 static void set_state(struct ledger *ledger, uint32_t index, enum ledger_state state)
 {
+	ledger->held += state == LEDGER_HELD;
+	ledger->held -= ledger_state(ledger, index) == LEDGER_HELD;
 	atomic_store_explicit(&ledger->board->ledger[index].state, state, memory_order_release);
 }
 
@@ -135,6 +137,11 @@ void ledger_sending(struct ledger *ledger, uint32_t index, uint32_t slot, uint32
 void ledger_sent(struct ledger *ledger, uint32_t index)
 {
 	set_state(ledger, index, LEDGER_SENT);
+}
+
+void ledger_hold(struct ledger *ledger, uint32_t index)
+{
+	set_state(ledger, index, LEDGER_HELD);
 }
 
 void ledger_unsent(struct ledger *ledger, uint32_t index)

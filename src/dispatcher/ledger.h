@@ -1,6 +1,7 @@
 /*
- * ledger.h: every connection that was accepted and is not TAKEN yet.  Half of an entry is on the board, so that
- * it outlives the dispatcher; the other half, with the descriptor, is private.  No loop, no system call.
+ * ledger.h: every connection that was accepted and is not TAKEN yet or, with `acknowledge = done`, not DONE.  Half of
+ * an entry is on the board, so that it outlives the dispatcher; the other half, with the descriptor, is private.  No
+ * loop, no system call.
  *
  * An id is the dispatcher's generation (16 bits), the entry's index (16) and which use of the entry it is (32):
  * found without a search, never used twice.
@@ -43,6 +44,7 @@ struct ledger {
 	uint32_t free;              /* chain through next */
 	uint32_t high;              /* entries from here on were never used */
 	uint32_t fds;               /* descriptors held */
+	uint32_t held;              /* entries in the state LEDGER_HELD */
 	uint16_t generation;
 };
 
@@ -69,6 +71,7 @@ uint32_t ledger_find(const struct ledger *ledger, uint64_t id);
 void ledger_sending(struct ledger *ledger, uint32_t index, uint32_t slot, uint32_t batch);
 void ledger_sent(struct ledger *ledger, uint32_t index);
 void ledger_unsent(struct ledger *ledger, uint32_t index);
+void ledger_hold(struct ledger *ledger, uint32_t index);
 
 static inline enum ledger_state ledger_state(const struct ledger *ledger, uint32_t index)
 {

@@ -13,6 +13,7 @@
 
 #include "admission.h"
 #include "clock.h"
+#include "credit.h"
 #include "dispatcher.h"
 
 #define ACCEPT_MAX 64u
@@ -31,7 +32,13 @@ struct listener *listener_new(struct dispatcher *d, const struct link_listener *
 	listener->index = record->listener;
 	listener->position = record->position;
 	listener->fd = fd;
-	listener->address = record->address;
+	listener->address = (struct listener_address){
+		.kind = record->address.kind,
+		.family = record->address.family,
+		.port = record->address.port,
+		.scope = record->address.scope,
+	};
+	memcpy(listener->address.ip, record->address.ip, sizeof(listener->address.ip));
 	ev_io_init(&listener->accept, listener_ready, fd, EV_READ);
 	listener->accept.data = listener;
 	d->listener[listener->index] = listener;
@@ -72,15 +79,35 @@ static bool ledger_full(const struct dispatcher *d)
 	return d->ledger.free == LEDGER_NONE && d->ledger.high == BOARD_LEDGER;
 }
 
-static struct admission_service look(const struct dispatcher *d, struct service *service)
+/* How many more may be kept until DONE. */
+static uint32_t left_to_keep(struct dispatcher *d)
+{
+	uint32_t most = credit_keep(atomic_load_explicit(&d->board->fds_limit, memory_order_relaxed),
+				    turn_own_fds(d));
+	atomic_store_explicit(&d->board->held_full, d->ledger.held >= most, memory_order_relaxed);
+	return d->ledger.held < most ? most - d->ledger.held : 0;
+}
+
+static uint64_t credits(struct dispatcher *d, struct service *service, bool to_choose)
+{
+	uint64_t of_servers = to_choose ? choose_gather(service) : choose_any(service);
+	if (service->set.acknowledge != LINK_ACK_DONE)
+		return of_servers;
+	uint32_t left = left_to_keep(d);
+	return of_servers < left ? of_servers : left;
+}
+
+/* Without to_choose the credits are only none or some. */
+static struct admission_service look(struct dispatcher *d, struct service *service, bool to_choose)
 {
 	return (struct admission_service){
-		.credits = choose_gather(service),
-		.registered = service_registered(service),
-		.expected = service_expected(service),
+		.credits = credits(d, service, to_choose),
+		.registered = service->registered,
+		.expected = service->expected,
 		.overload = (enum link_overload)service->set.overload,
-		.paused = service->set.paused || service->removed || d->quiesced || !d->committed ||
+		.closed = service->removed || d->quiesced || !d->committed ||
 			  service->shut_until_us > d->now_us || ledger_full(d),
+		.paused = service->set.paused,
 		.waiting = service->queue.count > 0,
 	};
 }
@@ -89,7 +116,7 @@ void listener_update(struct dispatcher *d, struct service *service)
 {
 	if (service->shut_until_us && service->shut_until_us <= d->now_us)
 		service->shut_until_us = 0;
-	struct admission_service state = look(d, service);
+	struct admission_service state = look(d, service, false);
 	bool open = admission_gate(&state) != GATE_WAIT;
 	for (struct listener *listener = service->listeners; listener; listener = listener->next) {
 		if (open && !listener->shut)
@@ -98,11 +125,12 @@ void listener_update(struct dispatcher *d, struct service *service)
 			ev_io_stop(d->loop, &listener->accept);
 	}
 	service->starved = !state.credits || state.waiting || ledger_full(d);
-	if (service->shut_until_us || ledger_full(d))
+	bool kept_full = service->set.acknowledge == LINK_ACK_DONE && !left_to_keep(d);
+	if (service->shut_until_us || ledger_full(d) || kept_full)
 		turn_retry(d);
 
-	board_count *since = &service_board(d, service)->full_since_ms;
-	bool full = state.registered && !state.credits && !state.paused;
+	board_count *since = &d->board->brief[service->set.service].full_since_ms;
+	bool full = state.registered && !state.credits && !state.closed && !state.paused;
 	if (!full)
 		atomic_store_explicit(since, 0, memory_order_relaxed);
 	else if (!atomic_load_explicit(since, memory_order_relaxed))
@@ -118,7 +146,7 @@ static void mark_accepting(struct dispatcher *d, uint32_t mark)
 static void count_accepted(struct dispatcher *d, const struct service *service)
 {
 	uint32_t index = service->set.service;
-	atomic_fetch_add_explicit(&d->board->services[index].accepted, 1, memory_order_release);
+	board_count_accepted(d->board, index, 1);
 	board_accepted(d->board->latency[index].taken, d->now_us / 1000);
 }
 
@@ -198,11 +226,12 @@ static void deny(struct dispatcher *d, struct service *service, int fd, const st
 }
 
 static void admit(struct dispatcher *d, struct listener *listener, int fd,
-		  const struct lust_wire_connection *wire, const struct arrival *arrival)
+		  const struct lust_wire_connection *wire, uint64_t accepted_us)
 {
 	struct service *service = listener->service;
-	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, arrival->accepted_us);
+	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, accepted_us);
 	mark_accepting(d, 0);
+	d->in_hand++;
 	count_accepted(d, service);
 	if (index == LEDGER_NONE) { /* the gate looks at this; an answer all the same */
 		atomic_fetch_add_explicit(&service_board(d, service)->denied[DENIED_OVERLOAD], 1,
@@ -227,13 +256,23 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 	struct listener *listener = watcher->data;
 	struct dispatcher *d = listener->dispatcher;
 	struct service *service = listener->service;
-	struct arrival arrival = {.accepted_us = clock_us()};
-	struct admission_service state = look(d, service);
+	uint64_t accepted_us = clock_us();
+	struct admission_service state = look(d, service, true);
 
-	for (unsigned n = 0; n < ACCEPT_MAX; n++) {
+	bool all = eager_begin(&listener->eager);
+	unsigned n;
+
+	for (n = 0; n < (all ? ACCEPT_MAX : 1); n++) {
+		/* Other listeners were here in this turn: our death must not cost more than one batch. */
+		if (d->in_hand >= ACCEPT_MAX) {
+			turn_hand_over(d);
+			state = look(d, service, true);
+		}
 		enum admission_gate gate = admission_gate(&state);
-		if (gate == GATE_WAIT)
+		if (gate == GATE_WAIT) {
+			all = false; /* nothing was looked for in vain */
 			break;
+		}
 		bool nonblocking = service->nonblocking_servers == service->server_count;
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
@@ -255,10 +294,11 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 			continue;
 		}
 		struct lust_wire_connection wire;
-		arrival_describe(&arrival, listener, fd, &peer, length, &wire);
-		admit(d, listener, fd, &wire, &arrival);
+		arrival_describe(listener, fd, accepted_us, &peer, length, &wire);
+		admit(d, listener, fd, &wire, accepted_us);
 		state.credits--;
 	}
+	eager_end(&listener->eager, all, n);
 	if (!state.credits || ledger_full(d))
 		turn_service(d, service);
 }

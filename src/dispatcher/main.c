@@ -7,9 +7,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #ifdef SANITIZED
@@ -21,6 +24,7 @@
 
 #define LINK_FD 3
 #define HELLO_MS 10000
+#define MMAP_THRESHOLD (128 * 1024)
 
 #ifdef SANITIZED
 /* LeakSanitizer lists the threads in /proc and fails without: no leak check in the jail, which has none. */
@@ -45,6 +49,20 @@ static void ignore_signals(void)
 	sigset_t none;
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* No process has more descriptors than this, whatever its limit is.  From inside the jail it cannot be read; 0: unknown. */
+static uint32_t read_open_most(void)
+{
+	char text[32] = "";
+	int fd = open("/proc/sys/fs/nr_open", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	ssize_t length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	unsigned long number = length > 0 ? strtoul(text, NULL, 10) : 0;
+	return number < UINT32_MAX ? (uint32_t)number : 0;
 }
 
 /* The first message.  0 or -errno. */
@@ -72,6 +90,7 @@ static int receive_hello(struct link_hello *hello, struct dispatcher_parts *part
 		.events = fds[1],
 		.door = count > 2 ? fds[2] : -1,
 		.generation = message.hello.generation,
+		.open_most = read_open_most(),
 	};
 	return 0;
 }
@@ -105,6 +124,8 @@ int main(void)
 	struct dispatcher_parts parts;
 
 	ignore_signals();
+	/* Fixed, so that what a table took on its way is given back. */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 	(void)close_range(LINK_FD + 1, ~0U, 0);
 	int error = receive_hello(&hello, &parts);
 	if (error)

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "dispatcher.h"
+#include "fd_message.h"
 
 static void inherit_entry(struct dispatcher *d, uint32_t index)
 {
@@ -26,12 +27,16 @@ static void inherit_entry(struct dispatcher *d, uint32_t index)
 		.since_us = d->now_us,
 	};
 	entry->wire.id = shared->id;
-	if (shared->service >= BOARD_SERVICES)
+	bool held = ledger_state(&d->ledger, index) == LEDGER_HELD;
+	d->ledger.held += held;
+	if (shared->service >= BOARD_SERVICES || (held && shared->slot >= BOARD_SLOTS))
 		(void)ledger_release(&d->ledger, index); /* never written whole */
+	else if (held)
+		ledger_append(&d->ledger, &d->inherited[shared->slot].held, index);
 	else if (ledger_state(&d->ledger, index) == LEDGER_ACCEPTED || shared->slot >= BOARD_SLOTS)
-		settle_lost(d, index);
+		ledger_append(&d->ledger, &d->stray, index);
 	else
-		ledger_append(&d->ledger, &d->inherited[shared->slot], index);
+		ledger_append(&d->ledger, &d->inherited[shared->slot].sent, index);
 }
 
 /* accept4() had a connection, or was about to find none: in doubt it is told. */
@@ -41,7 +46,7 @@ static void settle_accepting(struct dispatcher *d)
 	if (mark == 0 || mark > BOARD_SERVICES)
 		return;
 	struct board_service *board = &d->board->services[mark - 1];
-	atomic_fetch_add(&board->accepted, 1);
+	board_count_accepted(d->board, mark - 1, 1);
 	atomic_fetch_add(&board->lost, 1);
 	report(d, &(struct event){.code = EVENT_LOST, .service = mark - 1, .slot = BOARD_NONE});
 }
@@ -53,7 +58,8 @@ void recover_begin(struct dispatcher *d)
 	if (!d->inherited)
 		abort(); /* the supervisor starts another one */
 	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++)
-		d->inherited[slot] = (struct ledger_list)LEDGER_LIST_EMPTY;
+		d->inherited[slot] = (struct inherited){LEDGER_LIST_EMPTY, LEDGER_LIST_EMPTY};
+	d->stray = (struct ledger_list)LEDGER_LIST_EMPTY;
 	uint32_t left = atomic_load(&d->board->ledger_used);
 	for (uint32_t index = 0; index < BOARD_LEDGER && left; index++) {
 		if (ledger_state(&d->ledger, index) == LEDGER_FREE)
@@ -65,13 +71,45 @@ void recover_begin(struct dispatcher *d)
 	atomic_fetch_sub(&d->board->ledger_used, left);
 }
 
+static void drop_kept(struct dispatcher *d, struct ledger_list *list)
+{
+	uint32_t index = list->first;
+	ledger_unlink(&d->ledger, list, index);
+	int fd = ledger_release(&d->ledger, index);
+	if (fd >= 0)
+		lust_close_unlingered(fd);
+}
+
 static void lose_inherited(struct dispatcher *d, uint32_t slot)
 {
-	struct ledger_list *list = &d->inherited[slot];
+	struct ledger_list *list = &d->inherited[slot].sent;
 	while (list->count) {
 		uint32_t index = list->first;
 		ledger_unlink(&d->ledger, list, index);
 		settle_lost(d, index);
+	}
+	for (list = &d->inherited[slot].held; list->count;)
+		drop_kept(d, list);
+}
+
+/*
+ * The copies that a dispatcher kept until DONE died with it: the connections go on at their server, who tells how many
+ * it holds.  Those that it handed up are here again.
+ */
+static void inherit_held(struct dispatcher *d, struct server *server)
+{
+	struct ledger_list *list = &d->inherited[server->slot].held;
+	while (list->count) {
+		uint32_t index = list->first;
+		bool kept = d->ledger.entry[index].fd >= 0 && server->inherited &&
+			    server->service->set.acknowledge == LINK_ACK_DONE;
+		if (!kept) {
+			drop_kept(d, list);
+			continue;
+		}
+		ledger_unlink(&d->ledger, list, index);
+		ledger_append(&d->ledger, &server->held, index);
+		server->inherited--;
 	}
 }
 
@@ -92,6 +130,8 @@ static void start_afresh(struct board_server *board, const struct server *server
 void recover_server(struct dispatcher *d, struct server *server)
 {
 	struct board_server *board = &d->board->servers[server->slot];
+	if (atomic_load(&d->board->slots_high) <= server->slot)
+		atomic_store(&d->board->slots_high, server->slot + 1);
 	server->kept = atomic_load(&board->state) != BOARD_SERVER_NONE &&
 		       atomic_load(&board->generation) == server->generation;
 	if (!server->kept) {
@@ -101,18 +141,33 @@ void recover_server(struct dispatcher *d, struct server *server)
 		server_publish(server);
 		return;
 	}
-	server->active = atomic_load(&board->active);
+	server->active = server->inherited = atomic_load(&board->active);
 	server->last_batch = atomic_load(&board->last_batch);
 	server->accounted = false;
 	if (d->inherited) {
-		server->sent = d->inherited[server->slot];
-		d->inherited[server->slot] = (struct ledger_list)LEDGER_LIST_EMPTY;
+		server->sent = d->inherited[server->slot].sent;
+		d->inherited[server->slot].sent = (struct ledger_list)LEDGER_LIST_EMPTY;
+		inherit_held(d, server);
 	}
 	(void)withdraw(d, server);
 	server_publish(server);
 }
 
-/* The server counts what it holds; whatever else was here has ended, or never arrived. */
+/* Of what was sent, the oldest: TAKEN and DONE, and its dispatcher died with both. */
+static void end_sent(struct dispatcher *d, struct server *server)
+{
+	uint32_t index = server->sent.first;
+	settle_taken(d, server, index);
+	if (ledger_state(&d->ledger, index) == LEDGER_HELD)
+		settle_done_held(d, server, index);
+	else
+		settle_done_inherited(d, server, 1);
+}
+
+/*
+ * The server counts what it holds; whatever else was here has ended, or never arrived.  What it holds beyond what is
+ * known here comes from a former daemon: one from outside has survived that.
+ */
 void recover_account(struct dispatcher *d, struct server *server, uint32_t held, uint32_t last_batch)
 {
 	uint32_t next;
@@ -125,12 +180,15 @@ void recover_account(struct dispatcher *d, struct server *server, uint32_t held,
 	}
 	uint64_t known = (uint64_t)server->active + server->sent.count;
 	uint32_t ended = known > held ? (uint32_t)(known - held) : 0;
-	uint32_t of_active = ended < server->active ? ended : server->active;
-	settle_done(d, server, of_active);
-	for (ended -= of_active; ended && server->sent.count; ended--) {
-		settle_taken(d, server, server->sent.first);
-		settle_done(d, server, 1);
-	}
+	/* Which of them have ended, nobody knows; a copy of one that has would keep its client waiting for the end. */
+	if (ended)
+		settle_release(d, server);
+	uint32_t of_active = ended < server->inherited ? ended : server->inherited;
+	settle_done_inherited(d, server, of_active);
+	for (ended -= of_active; ended && server->sent.count; ended--)
+		end_sent(d, server);
+	if (held > known)
+		settle_brought(d, server, (uint32_t)(held - known));
 	server->accounted = true;
 }
 
@@ -159,12 +217,39 @@ bool recover_descriptor(struct dispatcher *d, uint32_t index, int fd)
 	return true;
 }
 
+void recover_held(struct dispatcher *d, const struct link_held *held, int fd)
+{
+	bool waits = d->inherited && ledger_state(&d->ledger, held->index) != LEDGER_FREE &&
+		     d->board->ledger[held->index].id == held->id && d->ledger.entry[held->index].fd < 0;
+	if (!waits || !recover_descriptor(d, held->index, fd)) {
+		lust_close_unlingered(fd);
+		return;
+	}
+	d->ledger.entry[held->index].nonblocking = -1;
+}
+
+/* What a dead dispatcher had accepted and not sent died with it; one that left in peace handed it up. */
+static void settle_strays(struct dispatcher *d)
+{
+	while (d->stray.count) {
+		uint32_t index = d->stray.first, number = d->board->ledger[index].service;
+		ledger_unlink(&d->ledger, &d->stray, index);
+		if (d->ledger.entry[index].fd < 0)
+			settle_lost(d, index);
+		else if (d->service[number])
+			requeue(d, d->service[number], index);
+		else
+			settle_closed(d, index, CLOSED_NO_SERVER, BOARD_NONE);
+	}
+}
+
 /* A server that the supervisor does not know any more. */
 static void settle_strangers(struct dispatcher *d)
 {
+	uint32_t high = atomic_load(&d->board->slots_high);
 	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++) {
 		lose_inherited(d, slot);
-		if (!d->server[slot])
+		if (slot < high && !d->server[slot])
 			atomic_store(&d->board->servers[slot].state, BOARD_SERVER_NONE);
 	}
 }
@@ -178,6 +263,9 @@ static void reconcile(struct dispatcher *d, const struct service *service)
 		pending += server_pending(service->server[i]);
 		active += service->server[i]->active;
 	}
+	if (pending + active == 0 && !board_counted(d->board, service->set.service))
+		return;
+	board_count_accepted(d->board, service->set.service, 0);
 	uint64_t ended = atomic_load(&board->done) + atomic_load(&board->died),
 		 taken = atomic_load(&board->taken);
 	if (taken > ended + active)
@@ -200,6 +288,7 @@ static void reconcile(struct dispatcher *d, const struct service *service)
 void recover_end(struct dispatcher *d)
 {
 	settle_strangers(d);
+	settle_strays(d);
 	for (struct service *service = d->services; service; service = service->next)
 		reconcile(d, service);
 	free(d->inherited);

@@ -18,15 +18,27 @@ static void set_nonblocking(struct server *server, bool nonblocking)
 
 static void first_time(struct dispatcher *d, struct server *server, const struct lust_wire_register *reg)
 {
-	if (!server->accounted)
-		recover_account(d, server, reg->held, reg->last_batch);
+	recover_account(d, server, reg->held, reg->last_batch);
+	service_count_server(server->service, server, -1);
 	server->registered = true;
+	service_count_server(server->service, server, 1);
+	stall_watch(server); /* what an earlier dispatcher gave it, and it did not take */
 	if (reg->flags & LUST_WIRE_DRAINED)
 		server->draining = true; /* it knows that no more will come */
 	if (!server->draining)
 		tell_registered(d, server, reg->label);
 	if (!server->kept)
-		report_server(d, EVENT_REGISTERED, server, server->capacity, 0);
+		report(d, &(struct event){
+				  .code = EVENT_REGISTERED,
+				  .id = reg->held,
+				  .number = server->capacity,
+				  .service = server->service->set.service,
+				  .slot = server->slot,
+				  .pid = server->pid,
+				  .uid = server->uid,
+				  .gid = server->gid,
+				  .instance = server->instance,
+			  });
 }
 
 void register_server(struct dispatcher *d, struct server *server, const struct lust_wire_register *reg)
@@ -35,6 +47,10 @@ void register_server(struct dispatcher *d, struct server *server, const struct l
 		return; /* the answer to an earlier dispatcher */
 	if (strcmp(reg->service, server->service->set.name) != 0) {
 		leave_cut(d, server, REFUSAL_WRONG_SERVICE);
+		return;
+	}
+	if (reg->held > d->held_most) {
+		leave_cut(d, server, REFUSAL_GARBAGE);
 		return;
 	}
 	server->capacity = reg->capacity;

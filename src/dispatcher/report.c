@@ -91,12 +91,12 @@ void report_timer(struct ev_loop *loop, struct ev_timer *watcher, int events)
 	(void)loop;
 	(void)events;
 	struct dispatcher *d = watcher->data;
-	for (uint16_t code = 0; code < EVENT_CODES; code++) {
+	for (unsigned code = 0; code < EVENT_CODES; code++) {
 		struct report_limit *limit = &d->report[code];
 		if (!limit->suppressed)
 			continue;
 		put_or_count(d, &(struct event){.code = EVENT_SUPPRESSED,
-						.code2 = code,
+						.code2 = (uint16_t)code,
 						.number = limit->suppressed,
 						.service = BOARD_NONE,
 						.slot = BOARD_NONE});

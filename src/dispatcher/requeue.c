@@ -6,12 +6,17 @@
 #include "config.h"
 
 #include "dispatcher.h"
+#include "faults.h"
 #include "untouched.h"
 
 #define LONELY_US UINT64_C(5000000) /* how long they wait for a server that nobody promised */
 
 void requeue(struct dispatcher *d, struct service *service, uint32_t index)
 {
+	if (fault_no_redispatch()) {
+		settle_lost(d, index);
+		return;
+	}
 	ledger_renew(&d->ledger, index);
 	d->ledger.entry[index].since_us = d->now_us;
 	ledger_append(&d->ledger, &service->queue, index);

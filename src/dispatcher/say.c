@@ -63,12 +63,20 @@ void say_pair(const struct server *server)
 	(void)lust_message_send(server->lifeline, &pair, sizeof(pair), &server->theirs, 1, MSG_DONTWAIT);
 }
 
-void say_denied(int fd, const char *reason)
+/* What passes by itself, without anybody's doing. */
+static bool passes(enum event_refusal why)
 {
+	return why == REFUSAL_BUSY || why == REFUSAL_STOPPING || why == REFUSAL_TIMEOUT;
+}
+
+void say_denied(int fd, enum event_refusal why)
+{
+	const char *reason = event_refusal_text(why);
 	union lust_wire_message message;
 	memset(&message.denied, 0, sizeof(message.denied));
 	message.header.version = LUST_WIRE_VERSION;
 	message.header.type = LUST_WIRE_DENIED;
+	message.denied.flags = passes(why) ? LUST_WIRE_PASSING : 0;
 	memcpy(message.denied.reason, reason, strnlen(reason, sizeof(message.denied.reason) - 1));
 	/* Who does not listen does not get to know. */
 	(void)lust_message_send(fd, &message, lust_wire_length(&message), NULL, 0, MSG_DONTWAIT);

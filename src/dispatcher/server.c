@@ -41,7 +41,7 @@ struct server *server_new(struct dispatcher *d, const struct link_server *record
 	server->batch = 1;
 	server->owed = OWED_HELLO;
 	server->accounted = true;
-	server->staged = server->sent = (struct ledger_list)LEDGER_LIST_EMPTY;
+	server->staged = server->sent = server->held = (struct ledger_list)LEDGER_LIST_EMPTY;
 	server->life_us = d->now_us;
 	ev_io_init(&server->read, acknowledge_ready, ours, EV_READ);
 	ev_timer_init(&server->stall, stall_timer, 0., 0.);
@@ -55,15 +55,21 @@ struct server *server_new(struct dispatcher *d, const struct link_server *record
 	return server;
 }
 
+void server_unwatch(struct server *server)
+{
+	struct ev_loop *loop = server->dispatcher->loop;
+	ev_io_stop(loop, &server->read);
+	ev_io_stop(loop, &server->lifeline_watch);
+	ev_io_stop(loop, &server->pidfd_watch);
+	ev_timer_stop(loop, &server->stall);
+	ev_timer_stop(loop, &server->leave);
+}
+
 void server_free(struct server *server)
 {
 	struct dispatcher *d = server->dispatcher;
 	d->other_fds -= held_fds(server);
-	ev_io_stop(d->loop, &server->read);
-	ev_io_stop(d->loop, &server->lifeline_watch);
-	ev_io_stop(d->loop, &server->pidfd_watch);
-	ev_timer_stop(d->loop, &server->stall);
-	ev_timer_stop(d->loop, &server->leave);
+	server_unwatch(server);
 	close(server->ours);
 	close(server->theirs);
 	if (server->lifeline >= 0)

@@ -72,6 +72,7 @@ bool service_add_server(struct service *service, struct server *server)
 		service->server_room = room;
 	}
 	service->server[service->server_count++] = server;
+	service_count_server(service, server, 1);
 	return true;
 }
 
@@ -84,53 +85,23 @@ void service_drop_server(struct service *service, struct server *server)
 	memmove(service->server + at, service->server + at + 1,
 		(service->server_count - at) * sizeof(struct server *));
 	service->nonblocking_servers -= server->nonblocking;
+	service_count_server(service, server, -1);
 }
 
-uint32_t service_registered(const struct service *service)
+void service_count_server(struct service *service, const struct server *server, int by)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < service->server_count; i++)
-		count += service->server[i]->registered && !service->server[i]->cut;
-	return count;
-}
-
-uint32_t service_expected(const struct service *service)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < service->server_count; i++)
-		count += !service->server[i]->registered && !service->server[i]->cut;
-	return count;
-}
-
-static void reset(board_count *count, uint64_t value)
-{
-	atomic_store_explicit(count, value, memory_order_release);
+	if (!server->cut)
+		*(server->registered ? &service->registered : &service->expected) += (uint32_t)by;
 }
 
 /* What it has at this moment is all that ever happened. */
 void service_reset_counters(struct dispatcher *d, uint32_t index)
 {
 	const struct service *service = d->service[index];
-	struct board_service *board = &d->board->services[index];
 	uint64_t pending = service->queue.count, active = 0;
 	for (uint32_t i = 0; i < service->server_count; i++) {
 		pending += server_pending(service->server[i]);
 		active += service->server[i]->active;
 	}
-	reset(&board->done, 0);
-	reset(&board->died, 0);
-	reset(&board->lost, 0);
-	reset(&board->redispatched, 0);
-	reset(&board->full_since_ms, 0);
-	for (unsigned i = 0; i < DENIED_COUNT; i++)
-		reset(&board->denied[i], 0);
-	for (unsigned i = 0; i < CLOSED_COUNT; i++)
-		reset(&board->closed[i], 0);
-	reset(&board->taken, active);
-	reset(&board->accepted, pending + active);
-	reset(&board->since_s, (uint64_t)time(NULL));
-	for (unsigned i = 0; i < BOARD_WINDOWS; i++) { /* epoch 0: stale */
-		reset(&d->board->latency[index].taken[i].epoch, 0);
-		reset(&d->board->latency[index].waited[i].epoch, 0);
-	}
+	board_reset_service(d->board, index, pending, active, (uint32_t)time(NULL));
 }

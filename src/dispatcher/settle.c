@@ -1,6 +1,6 @@
 /*
- * settle.c: how a connection leaves the ledger, and the counters that tell of it.  Each event changes exactly one
- * counter of the service.
+ * settle.c: how a connection is taken and how it leaves the ledger, and the counters that tell of it.  Each event
+ * changes exactly one counter of the service.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -30,7 +30,7 @@ static struct board_service *board_of(struct dispatcher *d, uint32_t service)
 	return &d->board->services[service];
 }
 
-/* A server may have set SO_LINGER before its TAKEN was read here; only TCP sockets would wait. */
+/* A server that has had it may have set SO_LINGER; only TCP sockets would wait. */
 static void close_copy(int fd, uint16_t kind)
 {
 	if (fd < 0)
@@ -41,11 +41,41 @@ static void close_copy(int fd, uint16_t kind)
 		lust_close_unlingered(fd);
 }
 
+/* Without the proof that only TCP gives, a copy would be of no use. */
+static bool keeps(const struct dispatcher *d, const struct server *server, uint32_t index)
+{
+	const struct ledger_entry *entry = &d->ledger.entry[index];
+	return server->service->set.acknowledge == LINK_ACK_DONE && entry->wire.kind == LUST_WIRE_TCP &&
+	       entry->fd >= 0;
+}
+
+/* Without an entry it is one of a number, which DONE finds by the generation of its id. */
+static void forget_id(const struct dispatcher *d, struct server *server, uint32_t index)
+{
+	server->inherited += LUST_ID_GENERATION(d->board->ledger[index].id) != d->ledger.generation;
+}
+
+static void release(struct dispatcher *d, uint32_t index)
+{
+	uint16_t kind = d->ledger.entry[index].wire.kind;
+	close_copy(ledger_release(&d->ledger, index), kind);
+}
+
+/* The server answers for it from now on, and still has it, most of the time. */
+static void release_taken(struct dispatcher *d, struct service *service, uint32_t index)
+{
+	uint16_t kind = d->ledger.entry[index].wire.kind;
+	int fd = ledger_release(&d->ledger, index);
+	if (fd >= 0 && kind == LUST_WIRE_TCP)
+		linger_close(&d->linger, &service->caution, fd);
+	else
+		close_copy(fd, kind);
+}
+
 void settle_taken(struct dispatcher *d, struct server *server, uint32_t index)
 {
 	const struct board_entry *shared = &d->board->ledger[index];
 	uint32_t service = shared->service;
-	uint16_t kind = d->ledger.entry[index].wire.kind;
 	uint64_t accepted_us = shared->accepted_us;
 	uint64_t taken_us = d->now_us > accepted_us ? d->now_us - accepted_us : 0;
 
@@ -53,27 +83,68 @@ void settle_taken(struct dispatcher *d, struct server *server, uint32_t index)
 	count(&board_of(d, service)->taken, 1);
 	count(&d->board->servers[server->slot].taken, 1);
 	set_active(server, server->active + 1);
-	int fd = ledger_release(&d->ledger, index);
 	board_measure(d->board->latency[service].taken, d->now_us / 1000, taken_us);
-	close_copy(fd, kind);
+	if (keeps(d, server, index)) {
+		ledger_hold(&d->ledger, index);
+		ledger_append(&d->ledger, &server->held, index);
+		return;
+	}
+	forget_id(d, server, index);
+	release_taken(d, server->service, index);
 }
 
-static uint32_t lower_active(struct server *server, uint32_t by)
+void settle_done(struct dispatcher *d, struct server *server)
 {
-	if (by > server->active)
-		by = server->active;
+	set_active(server, server->active - 1);
+	count(&service_board(d, server->service)->done, 1);
+}
+
+void settle_done_inherited(struct dispatcher *d, struct server *server, uint32_t by)
+{
+	server->inherited -= by;
 	set_active(server, server->active - by);
-	return by;
+	count(&service_board(d, server->service)->done, by);
 }
 
-void settle_done(struct dispatcher *d, struct server *server, uint32_t by)
+void settle_done_held(struct dispatcher *d, struct server *server, uint32_t index)
 {
-	count(&service_board(d, server->service)->done, lower_active(server, by));
+	ledger_unlink(&d->ledger, &server->held, index);
+	settle_done(d, server);
+	release(d, index);
 }
 
-void settle_died(struct dispatcher *d, struct server *server, uint32_t by)
+void settle_died(struct dispatcher *d, struct server *server)
 {
-	count(&service_board(d, server->service)->died, lower_active(server, by));
+	uint32_t active = server->active;
+	server->inherited = 0;
+	set_active(server, 0);
+	count(&service_board(d, server->service)->died, active);
+}
+
+void settle_returned(struct dispatcher *d, struct server *server)
+{
+	set_active(server, server->active - 1);
+	atomic_fetch_sub_explicit(&service_board(d, server->service)->taken, 1, memory_order_release);
+}
+
+void settle_release(struct dispatcher *d, struct server *server)
+{
+	while (server->held.count) {
+		uint32_t index = server->held.first;
+		ledger_unlink(&d->ledger, &server->held, index);
+		forget_id(d, server, index);
+		release(d, index);
+	}
+}
+
+/* As if accepted here: both sums hold, and it ends as DONE or with its server like all others. */
+void settle_brought(struct dispatcher *d, struct server *server, uint32_t by)
+{
+	struct board_service *board = service_board(d, server->service);
+	board_count_accepted(d->board, server->service->set.service, by);
+	count(&board->taken, by);
+	server->inherited += by;
+	set_active(server, server->active + by);
 }
 
 static enum event_code closed_event(enum board_closed why)
@@ -92,18 +163,25 @@ static enum event_code closed_event(enum board_closed why)
 	return EVENT_CLOSED_NO_SERVER;
 }
 
+void settle_died_held(struct dispatcher *d, struct server *server, uint32_t index, enum board_closed why)
+{
+	report_entry(d, closed_event(why), index, server->slot);
+	ledger_unlink(&d->ledger, &server->held, index);
+	set_active(server, server->active - 1);
+	count(&service_board(d, server->service)->died, 1);
+	release(d, index);
+}
+
 void settle_closed(struct dispatcher *d, uint32_t index, enum board_closed why, uint32_t slot)
 {
-	uint16_t kind = d->ledger.entry[index].wire.kind;
 	report_entry(d, closed_event(why), index, slot);
 	count(&board_of(d, d->board->ledger[index].service)->closed[why], 1);
-	close_copy(ledger_release(&d->ledger, index), kind);
+	release(d, index);
 }
 
 void settle_lost(struct dispatcher *d, uint32_t index)
 {
-	uint16_t kind = d->ledger.entry[index].wire.kind;
 	report_entry(d, EVENT_LOST, index, d->board->ledger[index].slot);
 	count(&board_of(d, d->board->ledger[index].service)->lost, 1);
-	close_copy(ledger_release(&d->ledger, index), kind);
+	release(d, index);
 }

@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <poll.h>
 
 #include "dispatcher.h"
@@ -21,7 +22,11 @@ static uint64_t timeout_us(const struct server *server)
 static bool received_all(const struct server *server)
 {
 	struct pollfd look = {.fd = server->theirs, .events = POLLIN};
-	return poll(&look, 1, 0) == 0;
+	int ready;
+	do
+		ready = poll(&look, 1, 0);
+	while (ready < 0 && errno == EINTR); /* linger.c's timer */
+	return ready == 0;
 }
 
 /* Since when it owes a word; only when something was sent and not TAKEN. */

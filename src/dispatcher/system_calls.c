@@ -49,6 +49,7 @@ static const unsigned allowed[] = {
 	SYS_eventfd2,
 	SYS_timerfd_create,
 	SYS_timerfd_settime,
+	SYS_setitimer,
 	SYS_pipe2,
 #ifdef SYS_epoll_wait
 	SYS_epoll_create,

@@ -125,6 +125,8 @@ const char *staging_check(const struct dispatcher *d, uint32_t table)
 	if (staging->services != staging->begin.services || staging->listeners != staging->begin.listeners ||
 	    staging->servers != staging->begin.servers)
 		return "not as many records as BEGIN said";
+	if (staging->begin.partial && !d->committed)
+		return "a part of a table without the whole before it";
 	for (size_t i = 0; i < staging->listeners; i++) {
 		const struct staged_listener *listener = &staging->listener[i];
 		if (listener->fd < 0 && !d->listener[listener->record.listener])

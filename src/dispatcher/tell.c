@@ -59,6 +59,12 @@ void tell_keep(struct dispatcher *d, const struct link_keep *keep, const int fds
 	tell(d, LINK_KEEP, &(struct link_message){.keep = *keep}, fds, 3);
 }
 
+void tell_held(struct dispatcher *d, const struct link_held *held, int fd)
+{
+	struct link_message message = {.version = LINK_VERSION, .type = LINK_HELD, .held = *held};
+	(void)channel_send(&d->link, &message, &fd, 1);
+}
+
 void tell_quiet(struct dispatcher *d)
 {
 	tell(d, LINK_QUIET, &(struct link_message){0}, NULL, 0);

@@ -78,24 +78,40 @@ static void finish_work(struct dispatcher *d)
 	}
 }
 
+void turn_hand_over(struct dispatcher *d)
+{
+	for (uint32_t i = 0; i < d->dirty_servers.count; i++) {
+		struct server *server = d->server[d->dirty_servers.number[i]];
+		if (server && server->staged.count)
+			handoff_flush(d, server);
+	}
+	d->in_hand = 0;
+}
+
 static void check_quiet(struct dispatcher *d)
 {
-	if (!d->quiesced || d->quiet_told ||
-	    atomic_load_explicit(&d->board->ledger_used, memory_order_relaxed))
+	/* What is TAKEN waits for DONE, perhaps for days: that is not on its way. */
+	if (!d->quiesced || d->quiet_told || (d->door_shut && knocks_busy(d)) ||
+	    atomic_load_explicit(&d->board->ledger_used, memory_order_relaxed) != d->ledger.held)
 		return;
 	d->quiet_told = true;
 	tell_quiet(d);
 }
 
+uint32_t turn_own_fds(const struct dispatcher *d)
+{
+	/* Standard ones, link, event pipe, epoll. */
+	return 6U + (d->door >= 0) + (d->spare >= 0) + d->listener_count + d->other_fds;
+}
+
 void turn_end(struct dispatcher *d)
 {
 	finish_work(d);
+	d->in_hand = 0;
+	linger_turn(&d->linger);
 	check_quiet(d);
 	answer_link_watch(d);
-	/* Standard ones, link, event pipe, epoll. */
-	uint32_t fds =
-		6U + (d->door >= 0) + (d->spare >= 0) + d->ledger.fds + d->listener_count + d->other_fds;
-	atomic_store_explicit(&d->board->fds, fds, memory_order_relaxed);
+	atomic_store_explicit(&d->board->fds, turn_own_fds(d) + d->ledger.fds, memory_order_relaxed);
 }
 
 static void before_waiting(struct ev_loop *loop, struct ev_prepare *watcher, int events)
@@ -105,6 +121,9 @@ static void before_waiting(struct ev_loop *loop, struct ev_prepare *watcher, int
 	struct dispatcher *d = watcher->data;
 	d->now_us = clock_us();
 	turn_end(d);
+#ifdef INVARIANTS
+	invariant_assert(d);
+#endif
 	atomic_store_explicit(&d->board->turn_ms, 0, memory_order_relaxed);
 }
 

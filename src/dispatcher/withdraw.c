@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dispatcher.h"
+#include "faults.h"
 #include "fd_message.h"
 
 /* Left by a dead dispatcher, and its half of the board does not know it: counted now. */
@@ -19,7 +20,7 @@ static uint32_t adopt(struct dispatcher *d, const struct server *server,
 	uint32_t service = server->service->set.service;
 	uint32_t index = ledger_add(&d->ledger, service, fd, wire, d->now_us);
 	if (index != LEDGER_NONE)
-		atomic_fetch_add_explicit(&d->board->services[service].accepted, 1, memory_order_release);
+		board_count_accepted(d->board, service, 1);
 	return index;
 }
 
@@ -35,6 +36,10 @@ static bool take_back(struct dispatcher *d, struct server *server, const struct 
 		if (*index != LEDGER_NONE)
 			d->ledger.entry[*index].nonblocking = -1;
 		return *index != LEDGER_NONE;
+	}
+	if (ledger_state(&d->ledger, *index) == LEDGER_HELD) { /* TAKEN unseen: its word holds */
+		*index = LEDGER_NONE;
+		return false;
 	}
 	struct ledger_entry *entry = &d->ledger.entry[*index];
 	ledger_unlink(&d->ledger, &server->sent, *index);
@@ -74,6 +79,8 @@ static uint32_t take_back_all(struct dispatcher *d, struct server *server,
 uint32_t withdraw(struct dispatcher *d, struct server *server)
 {
 	uint32_t count = 0;
+	if (fault_no_redispatch())
+		return 0;
 	for (;;) {
 		union lust_wire_message message;
 		struct lust_message from;

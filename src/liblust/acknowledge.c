@@ -17,7 +17,7 @@ static int say(struct lust_server *server, const void *message, const int *fds, 
 {
 	int result;
 
-	if (server->phase == LUST_PHASE_GONE)
+	if (server->phase == LUST_PHASE_GONE || server->pair < 0)
 		return 0;
 	result =
 		lust_message_send(server->pair, message, lust_wire_length(message), fds, count, MSG_DONTWAIT);
@@ -94,7 +94,7 @@ static void begin_ids(struct lust_wire_ids *ids, enum lust_wire_type type)
 
 static bool of_this_generation(const struct lust_server *server, const struct lust_held *held)
 {
-	return LUST_ID_GENERATION(held->id) == (uint16_t)server->generation;
+	return LUST_ID_GENERATION(held->wire) == (uint16_t)server->generation;
 }
 
 /* DONE for the head of the queue and what follows of its kind, TAKEN before it for those that never said it. */
@@ -109,9 +109,9 @@ static int flush_done(struct lust_server *server, struct lust_held *head)
 	for (struct lust_held *held = head;
 	     held && held->state == LUST_HELD_DONE_DUE && done.header.count < LUST_WIRE_BATCH;
 	     held = lust_held_due_after(&server->held, held)) {
-		done.id[done.header.count++] = held->id;
+		done.id[done.header.count++] = held->wire;
 		if (held->untaken)
-			taken.id[taken.header.count++] = held->id;
+			taken.id[taken.header.count++] = held->wire;
 		last = held;
 	}
 	if (taken.header.count) {
@@ -142,7 +142,7 @@ static int flush_refused(struct lust_server *server, struct lust_held *head)
 	     of_this_generation(server, held) == current && refused.header.count < LUST_WIRE_BATCH;
 	     held = lust_held_due_after(&server->held, held)) {
 		fd[refused.header.count] = held->fd;
-		refused.id[refused.header.count++] = held->id;
+		refused.id[refused.header.count++] = held->wire;
 	}
 	result = say(server, &refused, fd, with ? refused.header.count : 0);
 	/* The application closed one in spite of lust.h, or too many are in flight while the copies are still there. */
@@ -160,6 +160,7 @@ int lust_flush(struct lust_server *server)
 {
 	int result = server->due ? flush_words(server) : 0;
 
+	server->gather.waiting = false;
 	while (result == 0) {
 		struct lust_held *head = lust_held_due(&server->held);
 
@@ -173,7 +174,7 @@ int lust_flush(struct lust_server *server)
 
 int lust_say_taken(struct lust_server *server, struct lust_wire_ids *ids)
 {
-	int result = lust_flush(server);
+	int result = server->gather.waiting ? 0 : lust_flush(server);
 
 	if (result < 0)
 		return result;

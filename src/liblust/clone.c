@@ -53,7 +53,7 @@ int lust_server_clone(struct lust_server *server, struct lust_server **clone)
 
 	*clone = NULL;
 	if (server->pair < 0)
-		return -EINVAL;
+		return -ECONNREFUSED; /* the daemon is gone, and the parent looks for the next one */
 	child = lust_handle_new();
 	if (!child)
 		return -errno;
@@ -65,8 +65,11 @@ int lust_server_clone(struct lust_server *server, struct lust_server **clone)
 	child->batch = server->batch;
 	child->explicit_take = server->explicit_take;
 	child->nonblocking = server->nonblocking;
+	child->no_local = server->no_local;
 	child->wait_ms = server->wait_ms;
-	result = knock_through(server, child, deadline);
+	result = lust_reconnect_inherit(child, server);
+	if (result == 0)
+		result = knock_through(server, child, deadline);
 	if (result == 0)
 		result = lust_await_registration(child, deadline);
 	if (result < 0 && result != -EACCES) {

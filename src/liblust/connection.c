@@ -39,7 +39,8 @@ static void set_nonblocking(int fd, bool wanted)
 	fcntl(fd, F_SETFL, flags ^ O_NONBLOCK);
 }
 
-void lust_connection_fill(struct lust_connection *out, const struct lust_waiting *from, bool nonblocking)
+void lust_connection_fill(const struct lust_server *server, struct lust_connection *out,
+			  const struct lust_waiting *from, bool nonblocking)
 {
 	const struct lust_wire_connection *entry = &from->entry;
 
@@ -52,7 +53,7 @@ void lust_connection_fill(struct lust_connection *out, const struct lust_waiting
 	fill_address(&out->peer, entry->family, entry->peer, entry->peer_port, entry->peer_scope);
 	if (entry->local_port) {
 		fill_address(&out->local, entry->family, entry->local, entry->local_port, entry->local_scope);
-	} else {
+	} else if (!server->no_local) {
 		socklen_t length = sizeof(out->local);
 
 		if (getsockname(from->fd, (struct sockaddr *)&out->local, &length) < 0)
@@ -65,5 +66,7 @@ void lust_connection_fill(struct lust_connection *out, const struct lust_waiting
 		out->peer_uid = entry->peer_uid;
 		out->peer_gid = entry->peer_gid;
 	}
-	set_nonblocking(from->fd, nonblocking);
+	/* The daemon says when it is as this server asked for: nothing is left to look at. */
+	if (!(entry->flags & LUST_WIRE_MODE_SET) || nonblocking != server->nonblocking)
+		set_nonblocking(from->fd, nonblocking);
 }

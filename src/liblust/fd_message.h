@@ -1,9 +1,8 @@
 /*
- * fd_message.h: one message with descriptors over a Unix socket; the only place of the repository where
- * control messages are built and taken apart.  Private to liblust and the daemon.
+ * fd_message.h: one message with descriptors and credentials over a Unix socket.  Control messages are built and taken
+ * apart here alone.  Private to liblust and the daemon; lust_send_packet() is the public face.
  *
- * lust_message_send() sends the data and duplicates of the descriptors as one message; what it was given
- * stays the caller's. lust_message_receive() receives one message; the descriptors that it reports are the
+ * Sending takes duplicates: what it was given stays the caller's.  Receiving reports descriptors that are the
  * caller's, close-on-exec and in the order sent, and no other descriptor that came along stays open.
  */
 #ifndef LUST_FD_MESSAGE_H
@@ -14,8 +13,9 @@
 #include <sys/types.h>
 
 #include "lust.h"
+#include "unlingered.h"
 
-#define LUST_MESSAGE_FDS 64 /* descriptors a message at most, either way */
+#define LUST_MESSAGE_FDS 64 /* descriptors a message of the daemon at most, either way */
 
 struct lust_message {
 	size_t length;        /* of the message, even when it did not fit: then longer than the room given */
@@ -37,10 +37,6 @@ int lust_message_send(int socket, const void *data, size_t length, const int *fd
  */
 int lust_message_receive(int socket, void *data, size_t room, struct lust_message *message, unsigned wanted,
 			 int flags);
-
-/* Closes a descriptor that another process has had.  SO_LINGER belongs to the socket, and the last close would wait
-   for it, seconds, even with O_NONBLOCK: it is cleared first. */
-void lust_close_unlingered(int fd);
 
 /* Closes message->fd[from] and all after it, in this way. */
 void lust_message_close_from(struct lust_message *message, unsigned from);

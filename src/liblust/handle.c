@@ -31,7 +31,8 @@ struct lust_server *lust_handle_new(void)
 	pthread_mutex_init(&server->lock, NULL);
 	lust_held_init(&server->held);
 	server->owner = getpid();
-	server->pair = server->lifeline = server->nudge = -1;
+	server->pair = server->lifeline = server->nudge = server->reconnect.timer = -1;
+	server->gather.timer = -1;
 	server->watch = epoll_create1(EPOLL_CLOEXEC);
 	if (server->watch >= 0)
 		server->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -54,12 +55,13 @@ int lust_handle_attach(struct lust_server *server, int pair)
 void lust_handle_refresh(struct lust_server *server)
 {
 	/* Connections that wait only for room to say TAKEN must not wake the application: room does. */
-	bool nudge = lust_handle_ended(server) || (server->waiting_count && !server->blocked);
+	bool nudge = lust_handle_ended(server) || server->reconnect.refused ||
+		     (server->waiting_count && !server->blocked);
 	uint32_t events = server->blocked ? EPOLLOUT : 0;
 
 	if (!server->blocked || !server->waiting_count)
 		events |= EPOLLIN;
-	if (events != server->watched) {
+	if (server->pair >= 0 && events != server->watched) {
 		struct epoll_event event = {.events = events, .data.fd = server->pair};
 
 		if (epoll_ctl(server->watch, EPOLL_CTL_MOD, server->pair, &event) == 0)
@@ -142,6 +144,8 @@ void lust_server_free(struct lust_server *server)
 	lust_held_clear(&server->held);
 	close_fd(server->watch);
 	close_fd(server->nudge);
+	close_fd(server->reconnect.timer);
+	close_fd(server->gather.timer);
 	close_fd(server->pair);
 	close_fd(server->lifeline);
 	pthread_mutex_destroy(&server->lock);

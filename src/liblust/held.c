@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "wire.h"
+
 #define HELD_FIRST_SIZE 16u
 #define HELD_MOST (UINT32_C(1) << 30)
 
@@ -144,7 +146,8 @@ struct lust_held *lust_held_add(struct lust_held_table *table, uint64_t id, int 
 		lust_held_forget_fd(table, older);
 	table->free = held->next_id;
 	table->used++;
-	*held = (struct lust_held){.id = id, .fd = fd, .state = (uint8_t)state, .next_due = LUST_HELD_NONE};
+	*held = (struct lust_held){
+		.id = id, .wire = id, .fd = fd, .state = (uint8_t)state, .next_due = LUST_HELD_NONE};
 	link_id(table, held);
 	if (found_by_fd(held))
 		link_fd(table, held);
@@ -205,6 +208,7 @@ void lust_held_queue(struct lust_held_table *table, struct lust_held *held, enum
 	else
 		table->pool[table->last_due].next_due = index_of(table, held);
 	table->last_due = index_of(table, held);
+	table->due++;
 }
 
 struct lust_held *lust_held_due(const struct lust_held_table *table)
@@ -222,16 +226,29 @@ void lust_held_drop_due(struct lust_held_table *table)
 	struct lust_held *held = &table->pool[table->first_due];
 
 	table->first_due = held->next_due;
+	table->due--;
 	if (table->first_due == LUST_HELD_NONE)
 		table->last_due = LUST_HELD_NONE;
 	lust_held_remove(table, held);
 }
 
-void lust_held_new_generation(struct lust_held_table *table)
+static void avoid_clash(struct lust_held_table *table, uint32_t generation)
+{
+	for (uint32_t i = 0; i < table->size; i++) {
+		struct lust_held *held = &table->pool[i];
+
+		if (held->state != LUST_HELD_FREE && held->orphan && LUST_ID_GENERATION(held->wire) == (uint16_t)generation)
+			held->wire = 0;
+	}
+}
+
+void lust_held_new_generation(struct lust_held_table *table, uint32_t generation)
 {
 	uint32_t at = table->first_due;
 
+	avoid_clash(table, generation);
 	table->first_due = table->last_due = LUST_HELD_NONE;
+	table->due = 0;
 	while (at != LUST_HELD_NONE) {
 		struct lust_held *held = &table->pool[at];
 
@@ -241,4 +258,10 @@ void lust_held_new_generation(struct lust_held_table *table)
 		else
 			lust_held_remove(table, held);
 	}
+}
+
+void lust_held_orphan(struct lust_held_table *table)
+{
+	for (uint32_t i = 0; i < table->size; i++)
+		table->pool[i].orphan = true; /* lust_held_add() clears it */
 }

@@ -19,10 +19,12 @@ enum lust_held_state {
 };
 
 struct lust_held {
-	uint64_t id;
+	uint64_t id;               /* what the application calls it: unique in the table */
+	uint64_t wire;             /* what the daemon calls it: another one only after a clash, see receive.c */
 	int32_t fd;                /* -1: none, or forgotten because the number names a newer connection */
 	uint8_t state;             /* enum lust_held_state */
 	bool untaken;              /* DONE_DUE: TAKEN was never said */
+	bool orphan;               /* of a daemon that is gone: no other server can have it */
 	uint32_t next_id, next_fd; /* chains; indexes into the pool */
 	uint32_t next_due;         /* DONE_DUE, REFUSE_DUE: the queue, in order */
 };
@@ -35,7 +37,7 @@ struct lust_held_table {
 	uint32_t size;           /* of the pool */
 	uint32_t used;
 	uint32_t free; /* chained through next_id */
-	uint32_t first_due, last_due;
+	uint32_t first_due, last_due, due; /* the queue and its length */
 };
 
 void lust_held_init(struct lust_held_table *table);
@@ -71,7 +73,11 @@ void lust_held_drop_due(struct lust_held_table *table);
 
 /* A new dispatcher knows nothing of the queue and asks how many are held: what is over is dropped from
    queue and table; refused ones that still have a descriptor stay, to go back with it.  table->used is then
-   the answer. */
-void lust_held_new_generation(struct lust_held_table *table);
+   the answer.  A former daemon may have given ids of the same generation: those are 0 to the daemon from now on, which is
+   of no generation. */
+void lust_held_new_generation(struct lust_held_table *table, uint32_t generation);
+
+/* The daemon that all of them came from is gone. */
+void lust_held_orphan(struct lust_held_table *table);
 
 #endif

@@ -74,7 +74,7 @@ static void wait_a_moment(void)
 
 int lust_pidfile_open(const char *path, pid_t *holder)
 {
-	int result = -EAGAIN;
+	int result;
 
 	if (holder)
 		*holder = 0;
@@ -118,9 +118,8 @@ int lust_pidfile_close(int fd, const char *path)
 	struct stat status;
 	int result = 0;
 
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (is_at(&status, path) && unlink(path) < 0)
+	/* Whatever fails: closed, the file is nobody's any more. */
+	if (fstat(fd, &status) < 0 || (is_at(&status, path) && unlink(path) < 0))
 		result = -errno;
 	close(fd);
 	return result;

@@ -18,7 +18,8 @@
 
 #define DEFAULT_RUNTIME_DIR "/run/lust-inetd"
 #define DEFAULT_WAIT_MS 10000
-#define KNOCKS 3 /* the dispatcher may die with our knock in its hands */
+#define KNOCKS 3     /* the dispatcher may die with our knock in its hands */
+#define CROWD_MS 100 /* between two knocks at a door that has no room now */
 
 #define ALPHANUMERIC "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -52,6 +53,7 @@ static int configure(struct lust_server *server, const char *service, const stru
 	server->batch = options->batch ? options->batch : 1;
 	server->explicit_take = options->explicit_take;
 	server->nonblocking = options->nonblocking;
+	server->no_local = options->no_local;
 	server->wait_ms = options->wait_ms ? options->wait_ms : DEFAULT_WAIT_MS;
 	return 0;
 }
@@ -95,6 +97,7 @@ static int pair_from_environment(const char *text)
 
 static int door_address(const char *runtime_dir, struct sockaddr_un *address)
 {
+	char here[sizeof(address->sun_path)];
 	int length;
 
 	if (!runtime_dir)
@@ -102,6 +105,13 @@ static int door_address(const char *runtime_dir, struct sockaddr_un *address)
 	if (!runtime_dir || !runtime_dir[0])
 		runtime_dir = DEFAULT_RUNTIME_DIR;
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	/* The door may have to be found again from another working directory. */
+	if (runtime_dir[0] != '/' && getcwd(here, sizeof(here))) {
+		length = snprintf(address->sun_path, sizeof(address->sun_path), "%s/%s/register.sock", here,
+				  runtime_dir);
+		if (length > 0 && (size_t)length < sizeof(address->sun_path))
+			return 0;
+	}
 	length = snprintf(address->sun_path, sizeof(address->sun_path), "%s/register.sock", runtime_dir);
 	return length < 0 || (size_t)length >= sizeof(address->sun_path) ? -ENAMETOOLONG : 0;
 }
@@ -149,21 +159,42 @@ static int knock(struct lust_server *server, const struct sockaddr_un *address, 
 	return result;
 }
 
+/* Many register at once: true after a moment, when the next knock may be heard. */
+static bool wait_for_room(struct lust_server *server, int result, int64_t deadline)
+{
+	int left = lust_remaining(deadline);
+
+	if (result != -EACCES || !server->denied_for_now || left == 0)
+		return false;
+	poll(NULL, 0, left > 0 && left < CROWD_MS ? left : CROWD_MS);
+	server->phase = LUST_PHASE_KNOCKING;
+	server->reason[0] = '\0';
+	return true;
+}
+
 static int pair_from_door(struct lust_server *server, const char *runtime_dir, int64_t deadline)
 {
 	struct sockaddr_un address;
+	unsigned knocks = 0;
 	int result = door_address(runtime_dir, &address);
 
-	for (unsigned i = 0; i < KNOCKS && (i == 0 || result == -ECONNRESET); i++) {
-		if (i == 0 && result < 0)
-			return result;
+	if (result == 0)
+		result = lust_reconnect_prepare(server, &address);
+	if (result < 0)
+		return result;
+	do
 		result = knock(server, &address, deadline);
-	}
+	while ((result == -ECONNRESET && ++knocks < KNOCKS) || wait_for_room(server, result, deadline));
 	return result == -ECONNRESET ? -ECONNREFUSED : result;
 }
 
-/* One message at the lifeline: 0 with the pair attached, 1 to go on waiting, or an error. */
-static int hear_lifeline(struct lust_server *server)
+void lust_note_denied(struct lust_server *server, const struct lust_wire_denied *denied)
+{
+	memcpy(server->reason, denied->reason, sizeof(server->reason));
+	server->denied_for_now = denied->flags & LUST_WIRE_PASSING;
+}
+
+int lust_hear_lifeline(struct lust_server *server)
 {
 	union lust_wire_message message;
 	struct lust_message came;
@@ -179,8 +210,7 @@ static int hear_lifeline(struct lust_server *server)
 	if (lust_wire_check_from_daemon(&message, came.length)) {
 		result = -EPROTO;
 	} else if (message.header.type == LUST_WIRE_DENIED) {
-		memcpy(server->reason, message.denied.reason, sizeof(server->reason));
-		server->phase = LUST_PHASE_DENIED;
+		lust_note_denied(server, &message.denied);
 		result = -EACCES;
 	} else if (message.header.type == LUST_WIRE_PAIR) {
 		if (came.count == 1)
@@ -198,8 +228,10 @@ int lust_await_pair(struct lust_server *server, int64_t deadline)
 	do {
 		result = lust_wait_ready(server->lifeline, deadline, POLLIN);
 		if (result == 0 || result == -EINTR)
-			result = hear_lifeline(server);
+			result = lust_hear_lifeline(server);
 	} while (result == 1);
+	if (result == -EACCES)
+		server->phase = LUST_PHASE_DENIED;
 	return result;
 }
 

@@ -36,12 +36,13 @@ static void settle(struct lust_server *server, struct lust_held *held)
 		lust_held_remove(&server->held, held);
 	else
 		lust_held_queue(&server->held, held, LUST_HELD_DONE_DUE);
-	speak(server);
+	if (!lust_gather(server))
+		speak(server);
 }
 
 int lust_server_take(struct lust_server *server, uint64_t id)
 {
-	struct lust_wire_ids ids = {.header.count = 1, .id = {id}};
+	struct lust_wire_ids ids = {.header.count = 1};
 	struct lust_held *held;
 	int result = 0;
 
@@ -52,6 +53,7 @@ int lust_server_take(struct lust_server *server, uint64_t id)
 	if (!held) {
 		result = -ENOENT;
 	} else if (held->state == LUST_HELD_UNTAKEN) {
+		ids.id[0] = held->wire;
 		result = lust_say_taken(server, &ids);
 		if (result == 0)
 			held->state = LUST_HELD_TAKEN;
@@ -74,6 +76,8 @@ int lust_server_refuse(struct lust_server *server, uint64_t id)
 		result = -ENOENT;
 	} else if (held->state == LUST_HELD_TAKEN) {
 		result = -EINVAL;
+	} else if (held->orphan) {
+		result = -ESTALE;
 	} else {
 		lust_held_queue(&server->held, held, LUST_HELD_REFUSE_DUE);
 		speak(server);
@@ -106,7 +110,8 @@ int lust_server_close(struct lust_server *server, int fd)
 		pthread_mutex_unlock(&server->lock);
 		return -EBADF;
 	}
-	id = ids.id[0] = held->id;
+	id = held->id;
+	ids.id[0] = held->wire;
 	if (held->state == LUST_HELD_UNTAKEN && lust_say_taken(server, &ids) == 0)
 		held->state = LUST_HELD_TAKEN;
 	lust_held_forget_fd(&server->held, held);
@@ -127,8 +132,11 @@ static int say_later(struct lust_server *server, enum lust_due word)
 {
 	pthread_mutex_lock(&server->lock);
 	server->due |= word;
-	if (word == LUST_DUE_DRAINING)
+	if (word == LUST_DUE_DRAINING) {
 		server->drain_asked = true;
+		if (server->phase == LUST_PHASE_LOST)
+			lust_reconnect_give_up(server);
+	}
 	speak(server);
 	pthread_mutex_unlock(&server->lock);
 	return 0;

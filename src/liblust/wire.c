@@ -92,6 +92,8 @@ static const char *check_register(const struct lust_wire_register *reg)
 		return "label is not filled with NULs";
 	if (reg->batch > LUST_WIRE_BATCH)
 		return "batch is above 64";
+	if (reg->held > LUST_WIRE_HELD_MAX)
+		return "held is above 1073741824";
 	if (reg->header.version <= LUST_WIRE_VERSION &&
 	    reg->flags & ~(uint32_t)(LUST_WIRE_NONBLOCKING | LUST_WIRE_DRAINED))
 		return "unknown flags";

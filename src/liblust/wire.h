@@ -15,7 +15,8 @@
 #define LUST_WIRE_VERSION 1
 #define LUST_WIRE_BATCH 64 /* connections, ids and descriptors that one message carries at most */
 #define LUST_WIRE_NAME 64  /* bytes of a name with its NUL */
-#define LUST_WIRE_REASON 240
+#define LUST_WIRE_REASON 236
+#define LUST_WIRE_HELD_MAX (UINT32_C(1) << 30)
 
 /* id of a connection: generation of the dispatcher (16 bits), then a number never reused in it */
 #define LUST_ID_GENERATION(id) ((uint16_t)((id) >> 48))
@@ -72,15 +73,20 @@ struct lust_wire_register {
 	uint32_t capacity;   /* 0: no limit */
 	uint32_t flags;      /* enum lust_wire_register_flag */
 	uint32_t batch;      /* connections a message at most, 1 to 64; 0: 1 */
-	uint32_t held;       /* connections received and not DONE */
+	uint32_t held;       /* connections received and not DONE, of an earlier daemon too; 2^30 at most */
 	uint32_t last_batch; /* `batch` of the last CONNECTIONS message received from any generation; 0: none */
 	char service[LUST_WIRE_NAME];
 	char label[LUST_WIRE_NAME];
 };
 
+enum lust_wire_denied_flag {
+	LUST_WIRE_PASSING = 1, /* for a reason that passes by itself: knock again in a moment */
+};
+
 struct lust_wire_denied {
 	struct lust_wire_header header;
 	char reason[LUST_WIRE_REASON];
+	uint32_t flags;     /* enum lust_wire_denied_flag */
 };
 
 enum lust_wire_kind {
@@ -88,10 +94,14 @@ enum lust_wire_kind {
 	LUST_WIRE_UNIX = 2,
 };
 
+enum lust_wire_connection_flag {
+	LUST_WIRE_MODE_SET = 1, /* O_NONBLOCK is as REGISTER asked; without it a server has to look */
+};
+
 struct lust_wire_connection {
 	uint64_t id;
 	uint16_t kind;      /* enum lust_wire_kind */
-	uint16_t flags;     /* 0 */
+	uint16_t flags;     /* enum lust_wire_connection_flag */
 	uint32_t listener;  /* position in the service's `listen` */
 	uint32_t waited_us;
 	uint16_t family;    /* AF_INET, AF_INET6, AF_UNIX */

@@ -89,25 +89,29 @@ static uint64_t load(const board_count *count)
 	return atomic_load_explicit(count, memory_order_acquire);
 }
 
-/* What flows out is read before what flows in, so that no difference is ever negative; the last lines are for a
-   board that was left in the middle of a change. */
+/* First the ends, then `taken`, then `accepted` (see board.h), so that no difference is ever negative; the last lines
+   are for a board that was left in the middle of a change. */
 void board_read_service(const struct board *board, uint32_t service, struct board_reading *out)
 {
 	const struct board_service *from = &board->services[service];
 	uint64_t left = 0;
 
+	*out = (struct board_reading){
+		.since_s = atomic_load_explicit(&board->brief[service].since_s, memory_order_acquire),
+		.full_since_ms = load(&board->brief[service].full_since_ms),
+	};
+	if (!board_counted(board, service))
+		return;
 	out->done = load(&from->done);
 	out->died = load(&from->died);
-	out->taken = load(&from->taken);
 	out->lost = load(&from->lost);
 	for (unsigned i = 0; i < DENIED_COUNT; i++)
 		left += out->denied[i] = load(&from->denied[i]);
 	for (unsigned i = 0; i < CLOSED_COUNT; i++)
 		left += out->closed[i] = load(&from->closed[i]);
+	out->taken = load(&from->taken);
 	out->accepted = load(&from->accepted);
 	out->redispatched = load(&from->redispatched);
-	out->since_s = load(&from->since_s);
-	out->full_since_ms = load(&from->full_since_ms);
 
 	if (out->taken < out->done + out->died)
 		out->taken = out->done + out->died;
@@ -116,6 +120,46 @@ void board_read_service(const struct board *board, uint32_t service, struct boar
 		out->accepted = left;
 	out->active = out->taken - out->done - out->died;
 	out->pending = out->accepted - left;
+}
+
+static void reset(board_count *count, uint64_t value)
+{
+	atomic_store_explicit(count, value, memory_order_release);
+}
+
+static void reset_counters(struct board_service *service, uint64_t pending, uint64_t active)
+{
+	reset(&service->done, 0);
+	reset(&service->died, 0);
+	reset(&service->lost, 0);
+	reset(&service->redispatched, 0);
+	for (unsigned i = 0; i < DENIED_COUNT; i++)
+		reset(&service->denied[i], 0);
+	for (unsigned i = 0; i < CLOSED_COUNT; i++)
+		reset(&service->closed[i], 0);
+	reset(&service->taken, active);
+	reset(&service->accepted, pending + active);
+}
+
+static void reset_latency(struct board_latency *latency)
+{
+	for (unsigned i = 0; i < BOARD_WINDOWS; i++) { /* epoch 0: stale */
+		reset(&latency->taken[i].epoch, 0);
+		reset(&latency->waited[i].epoch, 0);
+	}
+}
+
+void board_reset_service(struct board *board, uint32_t service, uint64_t pending, uint64_t active,
+			 uint32_t since_s)
+{
+	if (pending + active)
+		board_count_accepted(board, service, 0);
+	if (board_counted(board, service)) {
+		reset_counters(&board->services[service], pending, active);
+		reset_latency(&board->latency[service]);
+	}
+	reset(&board->brief[service].full_since_ms, 0);
+	atomic_store_explicit(&board->brief[service].since_s, since_s, memory_order_release);
 }
 
 unsigned board_bucket(uint64_t us)

@@ -1,12 +1,17 @@
 /*
  * board.h: the one sealed memfd that supervisor and dispatcher share: counters, latency buckets, servers as
- * the dispatcher sees them, and the ledger of connections not yet TAKEN.  The dispatcher writes; the
+ * the dispatcher sees them, and the ledger of connections that it has a copy of: not yet TAKEN or, with
+ * `acknowledge = done`, not yet DONE.  The dispatcher writes; the
  * supervisor reads numbers that it does not trust.  It outlives dispatchers, so a new one knows what the
- * dead one held.  The file is sparse: only what is used takes memory.
+ * dead one held.  The file is sparse: only what is used takes memory, and a page that is only read is used, too.  So
+ * what is said of every service is small (struct board_brief), and tells whether there is more to read; of the slots,
+ * the first slots_high were ever used.
  *
- * Counters only grow, and each event changes exactly one of them.  What is pending or active is not stored per
- * service: it is the difference, so that the sums of lust-inetd(8) hold in every answer.  A reader must
- * read what flows out before what flows in: board_read_service() does.
+ * Each event changes exactly one counter.  What is pending or active is not stored per service: it is the
+ * difference, so that the sums of lust-inetd(8) hold in every answer.  All counters only grow but `taken`, which
+ * falls by one when a connection goes back from active to pending.  So a reader must read first where a connection
+ * ends (done, died, lost, denied, closed), then `taken`, then `accepted`: what was added up before can only have
+ * come out of what is read after it, however often connections went to and fro meanwhile.  board_read_service() does.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -18,7 +23,7 @@
 #include "address.h"
 
 #define BOARD_MAGIC UINT32_C(0x6c757374)
-#define BOARD_VERSION 1
+#define BOARD_VERSION 2
 #define BOARD_SERVICES 32768u
 #define BOARD_LISTENERS 65536u /* indexes only: nothing is stored per listener */
 #define BOARD_SLOTS 8192u
@@ -33,13 +38,17 @@ enum board_denied {
 };
 enum board_closed { CLOSED_CLIENT_LEFT, CLOSED_TOUCHED, CLOSED_NO_SERVER, CLOSED_SHUTDOWN, CLOSED_COUNT };
 
+struct board_brief {
+	_Atomic uint32_t since_s; /* wall clock, when the counters started */
+	_Atomic uint32_t counted; /* 0: its counters and its latency were never written: all of them are 0 */
+	board_count full_since_ms; /* CLOCK_MONOTONIC; 0: some server has a free credit, or there is none at all */
+};
+
 struct board_service {
-	board_count since_s;     /* wall clock, when the counters started */
 	board_count accepted, taken, done, died, lost;
 	board_count denied[DENIED_COUNT];
 	board_count closed[CLOSED_COUNT];
 	board_count redispatched; /* in no sum */
-	board_count full_since_ms; /* CLOCK_MONOTONIC; 0: some server has a free credit, or there is none at all */
 };
 
 /* Log-linear buckets: 4 for each power of two of microseconds, from 1 us to over an hour. */
@@ -83,6 +92,7 @@ enum ledger_state {
 	LEDGER_ACCEPTED,  /* with the dispatcher only */
 	LEDGER_SENDING,   /* in a batch that sendmsg may or may not have taken */
 	LEDGER_SENT,      /* in the pair, or received by the server and not TAKEN */
+	LEDGER_HELD,      /* TAKEN, and kept until DONE */
 };
 
 struct board_entry {
@@ -106,8 +116,11 @@ struct board {
 	board_count events_dropped;   /* the event pipe was full */
 	_Atomic uint32_t fds, fds_limit;
 	_Atomic uint32_t accepting;   /* service + 1 while a connection of it is in no ledger entry yet; else 0 */
-	_Atomic uint32_t reserved[15]; /* zero */
+	_Atomic uint32_t held_full;   /* 1: no room to keep more connections until DONE */
+	_Atomic uint32_t slots_high;  /* servers from here on were never written */
+	_Atomic uint32_t reserved[13]; /* zero */
 
+	_Alignas(4096) struct board_brief brief[BOARD_SERVICES];
 	_Alignas(4096) struct board_service services[BOARD_SERVICES];
 	_Alignas(4096) struct board_server servers[BOARD_SLOTS];
 	_Alignas(4096) struct board_entry ledger[BOARD_LEDGER];
@@ -128,6 +141,23 @@ struct board_reading {
 	uint64_t full_since_ms;
 };
 void board_read_service(const struct board *board, uint32_t service, struct board_reading *out);
+
+/* All at 0, but what is pending and active now. */
+void board_reset_service(struct board *board, uint32_t service, uint64_t pending, uint64_t active,
+                         uint32_t since_s);
+
+/* Before any other of a service's counters is written, this was called, perhaps with 0. */
+static inline void board_count_accepted(struct board *board, uint32_t service, uint64_t by)
+{
+	if (!atomic_load_explicit(&board->brief[service].counted, memory_order_relaxed))
+		atomic_store_explicit(&board->brief[service].counted, 1, memory_order_release);
+	atomic_fetch_add_explicit(&board->services[service].accepted, by, memory_order_release);
+}
+
+static inline bool board_counted(const struct board *board, uint32_t service)
+{
+	return atomic_load_explicit(&board->brief[service].counted, memory_order_acquire) != 0;
+}
 
 /* Adds a measurement to the window of now. */
 void board_measure(struct board_window windows[BOARD_WINDOWS], uint64_t now_ms, uint64_t us);

@@ -9,15 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The most that the kernel puts into one message (SCM_MAX_FD), so that MSG_CTRUNC can only mean that
-   a descriptor could not be installed. */
-#define KERNEL_FDS 253
+#include "fd_message.h"
 
 struct channel_entry {
 	struct channel_entry *next;
@@ -25,16 +22,6 @@ struct channel_entry {
 	bool close[CHANNEL_FDS]; /* given to channel_close_after() */
 	unsigned count;
 	char message[];
-};
-
-union send_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
-};
-
-union receive_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(KERNEL_FDS * sizeof(int)) + 256];
 };
 
 void channel_init(struct channel *channel, int fd, size_t size)
@@ -78,25 +65,12 @@ void channel_close(struct channel *channel)
 
 static int send_now(const struct channel *channel, const void *message, const int *fds, unsigned count)
 {
-	struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = channel->size};
-	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
-	union send_control control;
-	ssize_t n;
+	int result;
 
-	if (count > 0) {
-		memset(&control, 0, sizeof(control));
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
-	}
 	do
-		n = sendmsg(channel->fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+		result = lust_message_send(channel->fd, message, channel->size, fds, count, MSG_DONTWAIT);
+	while (result == -EINTR);
+	return result;
 }
 
 /* Has the kernel no room now, without the socket being at fault?  Notes whether watching for writing helps. */
@@ -184,52 +158,19 @@ bool channel_stuck(const struct channel *channel)
 	return channel->first != NULL && channel->stuck;
 }
 
-/* Takes the first CHANNEL_FDS descriptors, closes the others; returns how many there were. */
-static unsigned collect(struct msghdr *header, int fds[CHANNEL_FDS])
+static int verdict(const struct channel *channel, const struct lust_message *from)
 {
-	unsigned total = 0;
-
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (total < CHANNEL_FDS)
-				fds[total] = fd;
-			else
-				close(fd);
-			total++;
-		}
-	}
-	return total;
-}
-
-static int verdict(const struct channel *channel, const struct msghdr *header, ssize_t n, unsigned total)
-{
-	if (n == 0)
-		return -ECONNRESET;
-	if (header->msg_flags & MSG_CTRUNC)
+	if (from->truncated)
 		return -EMFILE;
-	if ((size_t)n != channel->size || (header->msg_flags & MSG_TRUNC) || total > CHANNEL_FDS)
+	if (from->length != channel->size || from->surplus)
 		return -EPROTO;
 	return 1;
 }
 
 int channel_receive(struct channel *channel, void *message, int fds[CHANNEL_FDS], unsigned *count)
 {
-	union receive_control control;
-	struct iovec part = {.iov_base = message, .iov_len = channel->size};
-	struct msghdr header = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	unsigned total, again = 0;
-	ssize_t n;
+	struct lust_message from;
+	unsigned again = 0;
 	int result;
 
 	*count = 0;
@@ -237,18 +178,21 @@ int channel_receive(struct channel *channel, void *message, int fds[CHANNEL_FDS]
 		return -ECONNRESET;
 	/* A peer that closed with something unread says so once, before what it had sent. */
 	do
-		n = recvmsg(channel->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !again++)));
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	total = collect(&header, fds);
-	result = verdict(channel, &header, n, total);
-	if (result == 1)
-		*count = total;
-	else
-		for (unsigned i = 0; i < total && i < CHANNEL_FDS; i++)
-			close(fds[i]);
-	return result;
+		result = lust_message_receive(channel->fd, message, channel->size, &from, CHANNEL_FDS,
+					      MSG_DONTWAIT);
+	while (result == -EINTR || (result == -ECONNRESET && !again++));
+	if (result == -EAGAIN)
+		return 0;
+	if (result <= 0)
+		return result < 0 ? result : -ECONNRESET;
+	result = verdict(channel, &from);
+	if (result < 0) {
+		lust_message_close_from(&from, 0);
+		return result;
+	}
+	*count = from.count;
+	memcpy(fds, from.fd, from.count * sizeof(*fds));
+	return 1;
 }
 
 int channel_pair(int ends[2])

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "unlingered.h"
+
 #define CHANNEL_FDS 3
 
 struct channel {
@@ -52,7 +54,7 @@ bool channel_stuck(const struct channel *channel);
  * One message: 1; 0 when there is none now; -ECONNRESET at the end of file; -EPROTO for a message of
  * another size (its descriptors are closed); -EMFILE when descriptors were lost (MSG_CTRUNC).
  * Received descriptors are close-on-exec and the caller's; *count of CHANNEL_FDS, surplus ones are closed
- * and make it -EPROTO.
+ * and make it -EPROTO.  Those that are not wanted: lust_close_unlingered().
  */
 int channel_receive(struct channel *channel, void *message, int fds[CHANNEL_FDS], unsigned *count);
 

@@ -18,12 +18,14 @@ enum control_command {
 	CONTROL_STATUS = 1, CONTROL_LIST, CONTROL_VERSION_ASKED, /* for everybody or status-users/-groups */
 	CONTROL_STOP, CONTROL_RELOAD, CONTROL_UP, CONTROL_DOWN, CONTROL_ROLL, /* root, own user, admin-users/-groups */
 	CONTROL_SHOW,          /* as those; `env` values only to root and the own user */
+	CONTROL_PAUSE, CONTROL_RESUME, /* as those */
+	CONTROL_UPGRADE,       /* as stop */
 };
 
 enum control_flag {
 	CONTROL_NOW = 1,       /* stop --now */
 	CONTROL_ASK = 4,       /* stop: only whether the asker may */
-	CONTROL_ONE = 2,       /* only .service (up, down, roll: a pattern as of fnmatch(3)); else all */
+	CONTROL_ONE = 2,       /* only .service (up, down, roll, pause, resume: a pattern as of fnmatch(3)); else all */
 };
 
 struct control_request {

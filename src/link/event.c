@@ -32,6 +32,7 @@ static const char *const refusal_text[REFUSAL_COUNT] = {
 	[REFUSAL_BUSY] = "too many registrations at once; try again in a moment",
 	[REFUSAL_STOPPING] =
 		"the daemon is stopping or the service is being removed; register again once it is back",
+	[REFUSAL_LATE] = "the supervisor did not answer in time; register again once it does",
 };
 
 const char *event_refusal_text(enum event_refusal refusal)

@@ -11,7 +11,7 @@
 
 enum event_code {
 	EVENT_STARTED = 1,        /* number: generation */
-	EVENT_REGISTERED,         /* slot pid uid gid; number: capacity */
+	EVENT_REGISTERED,         /* slot pid uid gid; number: capacity; id: connections of an earlier daemon that it holds */
 	EVENT_REFUSED_REGISTRATION, /* service (or BOARD_NONE) pid uid gid; number: enum event_refusal */
 	EVENT_SERVER_GONE,        /* slot pid; number: connections given to others */
 	EVENT_PROTOCOL,           /* slot pid; number: enum event_refusal: a server broke the protocol, it is cut off */
@@ -19,10 +19,11 @@ enum event_code {
 	EVENT_STALLED,            /* slot pid; number: connections taken back */
 	EVENT_RECOVERED,          /* slot pid: a stalled server gave a sign of life */
 	EVENT_LOST,               /* id service address: only after kill -9 of a dispatcher */
-	EVENT_CLOSED_TOUCHED,     /* id service slot address: its server died after it had begun */
+	EVENT_CLOSED_TOUCHED,     /* id service slot address: its server died after it had begun; counted as closed or,
+	                             when it was TAKEN, as died */
 	EVENT_CLOSED_NO_SERVER,   /* id service address */
 	EVENT_CLOSED_SHUTDOWN,    /* id service address */
-	EVENT_CLOSED_CLIENT_LEFT, /* id service address */
+	EVENT_CLOSED_CLIENT_LEFT, /* id service address; with a slot: found when its server died */
 	EVENT_DENIED,             /* service address; number: enum board_denied */
 	EVENT_ACCEPT_FAILED,      /* service; error: accept4's; said once until it works again */
 	EVENT_ACCEPT_AGAIN,       /* service */
@@ -49,6 +50,7 @@ enum event_refusal {
 	REFUSAL_TIMEOUT,        /* connected to the door and said nothing */
 	REFUSAL_BUSY,           /* no room at the door, or no slot */
 	REFUSAL_STOPPING,
+	REFUSAL_LATE,           /* the supervisor did not answer KEEP */
 	REFUSAL_COUNT
 };
 

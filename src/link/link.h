@@ -1,7 +1,7 @@
 /*
  * link.h: the one channel between supervisor and dispatcher: a SOCK_SEQPACKET pair, messages of one
  * fixed size, each descriptor tied to its record.  The supervisor pushes the whole state, BEGIN ...
- * COMMIT, to a new dispatcher and after every reload; between those, single changes.  The
+ * COMMIT, to a new dispatcher, after every reload the services that have changed; between those, single changes.  The
  * supervisor answers the dispatcher's few requests from a permit table (supervisor/permit.c).
  *
  * Services, listeners and slots are named by index into the board (board.h), given out by the
@@ -24,21 +24,24 @@
 enum link_type {
 	/* supervisor to dispatcher; in brackets the descriptors */
 	LINK_HELLO = 1,      /* hello [board, event pipe, door or -]: once, first */
-	LINK_BEGIN = 2,      /* begin: a whole table follows; nothing takes effect before COMMIT */
+	LINK_BEGIN = 2,      /* begin: a table or a part of one follows; nothing takes effect before COMMIT */
 	LINK_SERVICE = 3,    /* service */
 	LINK_RULE = 4,       /* rule: who may register from outside */
 	LINK_LISTENER = 5,   /* listener [socket]; without a descriptor: the one you have under this index */
 	LINK_SERVER = 6,     /* server [ours, theirs, lifeline or nothing]: in a table or alone */
-	LINK_COMMIT = 7,     /* commit; answered by COMMITTED.  Services, listeners that were not named are gone */
+	LINK_COMMIT = 7,     /* commit; answered by COMMITTED.  Services, listeners that were not named are gone; when BEGIN
+	                        said partial, only the listeners of services that were named */
 	LINK_SERVER_DIED = 8,/* slot: process group or process is gone; answered by SLOT_FREE */
 	LINK_DRAIN = 9,      /* slot: give it no more, tell it so; answered by IDLE, at once or when it is */
-	LINK_QUIESCE = 10,   /* nothing: accept no more, for all services; answered by QUIET when nothing is pending */
+	LINK_QUIESCE = 10,   /* quiesce: accept no more, for all services; answered by QUIET when nothing is pending */
 	LINK_KEPT = 11,      /* kept: answer to KEEP */
 	LINK_PING = 12,      /* ping: answered by PONG */
 	LINK_FORGET = 13,    /* slot: free it without ceremony (after a QUIET, or an external one that we drop) */
 	LINK_SHUTDOWN = 14,  /* nothing: close what is pending with a log line, then exit 0 */
-	LINK_PAUSE = 15,     /* service: its clients wait in the backlog until RESUME (also inside a table: service.paused) */
+	LINK_PAUSE = 15,     /* service: its clients wait, or are refused, as `overload` says, until RESUME (also inside a
+	                        table: service.paused) */
 	LINK_RESUME = 16,
+	LINK_HAND_OVER = 17, /* nothing: send up, as HELD, every connection that you have a descriptor of, then exit 0 */
 
 	/* dispatcher to supervisor */
 	LINK_READY = 65,     /* nothing: jailed, dropped, ready for a table; once */
@@ -50,6 +53,8 @@ enum link_type {
 	LINK_GONE = 71,      /* slot: a server from outside went away; answered by FORGET's effect: none */
 	LINK_QUIET = 72,     /* nothing */
 	LINK_PONG = 73,      /* ping */
+	LINK_HELD = 75,      /* held [connection]: of the ledger, after HAND_OVER; in the other direction to the next
+	                        dispatcher, before its first table */
 	LINK_DEREGISTERED = 74, /* slot: a supervised server closed or broke its pair, or broke the protocol */
 };
 
@@ -58,7 +63,8 @@ enum link_acknowledge { LINK_ACK_TAKEN = 0, LINK_ACK_DONE = 1 };
 enum link_overload { LINK_OVERLOAD_WAIT = 0, LINK_OVERLOAD_REFUSE = 1 };
 
 struct link_hello {
-	uint32_t generation;   /* of the dispatcher, 1 for the first; wraps at 16 bits on the wire */
+	uint32_t generation;   /* of the dispatcher, not 0; counts from another number in every daemon, as servers
+	                          from outside bring ids of earlier ones; ids have its low 16 bits */
 	uint8_t unprivileged;  /* skip jail and setuid */
 	uint8_t recovering;    /* the board holds what a dead dispatcher left: settle it before READY's table */
 	uint8_t pad[2];
@@ -70,6 +76,7 @@ struct link_hello {
 struct link_begin {
 	uint32_t table;        /* generation of the table */
 	uint32_t services, listeners, servers; /* how many records follow */
+	uint32_t partial;      /* 1: services that are not named stay as they are; not the first table */
 };
 
 struct link_service {
@@ -82,6 +89,7 @@ struct link_service {
 	uint32_t take_timeout_ms;
 	uint32_t max_registered; /* from outside */
 	uint32_t supervised;     /* servers that the supervisor keeps: 0 for start = external */
+	uint32_t gone;           /* 1: not in the table any more; in a whole one: but some of its servers are there */
 };
 
 enum link_rule_kind { LINK_RULE_UID = 1, LINK_RULE_GID = 2 };
@@ -140,6 +148,16 @@ struct link_kept {
 	int32_t error;         /* 0, or a negative errno: no slot (-ENOSPC), too many (-EUSERS), no such service (-ENOENT) */
 };
 
+struct link_quiesce {
+	uint32_t door;         /* 1: nobody new at the door either, and who stands there is finished with first */
+};
+
+struct link_held {
+	uint32_t index;        /* of the board's ledger */
+	uint32_t reserved;
+	uint64_t id;           /* that the entry must still have */
+};
+
 struct link_ping {
 	uint64_t number;
 };
@@ -160,6 +178,8 @@ struct link_message {
 		struct link_keep keep;
 		struct link_kept kept;
 		struct link_ping ping;
+		struct link_held held;
+		struct link_quiesce quiesce;
 		char fixed[248];
 	};
 };

@@ -36,6 +36,8 @@ static const char *check_begin(const struct link_begin *begin)
 	if (begin->services > BOARD_SERVICES || begin->listeners > BOARD_LISTENERS ||
 	    begin->servers > BOARD_SLOTS)
 		return "BEGIN: more than the board has room for";
+	if (begin->partial > 1)
+		return "BEGIN: a flag that is neither 0 nor 1";
 	return NULL;
 }
 
@@ -49,7 +51,7 @@ static const char *check_service(const struct link_service *service)
 	    service->overload > LINK_OVERLOAD_REFUSE)
 		return "SERVICE: unknown balance, acknowledge or overload";
 	if (service->fresh > 1 || service->paused > 1 || service->allow_root > 1 ||
-	    service->allow_foreign > 1)
+	    service->allow_foreign > 1 || service->gone > 1)
 		return "SERVICE: a flag that is neither 0 nor 1";
 	if (service->window == 0)
 		return "SERVICE: window 0";
@@ -147,6 +149,9 @@ static const char *check_fds(uint16_t type, unsigned fds)
 	case LINK_LISTENER:
 		most = 1;
 		break;
+	case LINK_HELD:
+		least = most = 1;
+		break;
 	case LINK_SERVER:
 		least = 2;
 		most = 3;
@@ -190,7 +195,10 @@ const char *link_check_from_supervisor(const struct link_message *message, size_
 	case LINK_PAUSE:
 	case LINK_RESUME:
 		return message->service.service < BOARD_SERVICES ? NULL : "PAUSE, RESUME: index out of range";
+	case LINK_HELD:
+		return message->held.index < BOARD_LEDGER ? NULL : "HELD: index out of range";
 	case LINK_COMMIT:
+	case LINK_HAND_OVER:
 	case LINK_QUIESCE:
 	case LINK_PING:
 	case LINK_SHUTDOWN:
@@ -216,6 +224,8 @@ const char *link_check_from_dispatcher(const struct link_message *message, size_
 		return check_slot(&message->slot);
 	case LINK_KEEP:
 		return check_keep(&message->keep);
+	case LINK_HELD:
+		return message->held.index < BOARD_LEDGER ? NULL : "HELD: index out of range";
 	case LINK_READY:
 	case LINK_COMMITTED:
 	case LINK_QUIET:

@@ -27,13 +27,17 @@ enum logger_type {
 	LOGGER_LEVEL = 6,   /* level; best after targets and services: the event pipe is read once this and target 0 were
 	                       told, so that events find names and places */
 
+	LOGGER_FORGET = 7,  /* target: nothing goes there any more; closed after one more try to write what waits for it */
+	LOGGER_PING = 8,    /* ping: answered by PONG */
+
 	/* logger to supervisor */
 	LOGGER_READY = 65,
 	LOGGER_SOURCE_END = 66, /* source: end of file; .last is the last line that it printed */
 	LOGGER_LAST = 67,       /* source: .last changed; at most once a second for each source */
+	LOGGER_PONG = 68,       /* ping: the same number */
 };
 
-enum logger_kind { LOGGER_SYSLOG = 1, LOGGER_STDERR = 2, LOGGER_JOURNAL = 3, LOGGER_FILE = 4 };
+enum logger_kind { LOGGER_NONE = 0, LOGGER_SYSLOG = 1, LOGGER_STDERR = 2, LOGGER_JOURNAL = 3, LOGGER_FILE = 4 };
 
 struct logger_hello {
 	uint32_t unprivileged; /* skip jail and setuid */
@@ -56,6 +60,7 @@ struct logger_source {
 	uint32_t source;       /* the supervisor's number, never used twice */
 	uint32_t target;
 	uint32_t instance;     /* 0: from outside */
+	uint32_t generation;   /* tells two that run as one instance apart */
 	int32_t pid;
 	char name[LOGGER_NAME];
 	char last[128];        /* SOURCE_END, LAST: cleaned of control characters */
@@ -81,6 +86,7 @@ struct logger_message {
 		struct logger_source source;
 		struct logger_line line;
 		uint32_t level;
+		uint64_t ping;
 	};
 };
 

@@ -24,11 +24,9 @@ static int drop_bounding_set(void)
 
 int confine(const struct logger_hello *hello)
 {
-	int result = 0;
-
 	if (!hello->unprivileged) {
 		/* CAP_SETPCAP is not among what makes the daemon privileged; no_new_privs makes up for it. */
-		result = drop_bounding_set();
+		int result = drop_bounding_set();
 		if (result < 0 && result != -EPERM)
 			return result;
 		result = lust_jail(hello->jail);

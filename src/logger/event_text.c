@@ -58,14 +58,15 @@ static void started(const struct event *event, char *text, size_t size)
 
 static void registered(const struct event *event, char *text, size_t size)
 {
-	char who[64];
+	char who[64], capacity[48] = "no limit of its own", brings[64] = "";
 
 	if (event->number > 0)
-		snprintf(text, size, "%s registered, uid %u, gid %u, capacity %" PRIu64, server(event, who),
-			 event->uid, event->gid, event->number);
-	else
-		snprintf(text, size, "%s registered, uid %u, gid %u, no limit of its own", server(event, who),
-			 event->uid, event->gid);
+		snprintf(capacity, sizeof(capacity), "capacity %" PRIu64, event->number);
+	if (event->id > 0)
+		snprintf(brings, sizeof(brings), ", holds %" PRIu64 " connections of an earlier daemon",
+			 event->id);
+	snprintf(text, size, "%s registered, uid %u, gid %u, %s%s", server(event, who), event->uid,
+		 event->gid, capacity, brings);
 }
 
 static void refused_registration(const struct event *event, char *text, size_t size)
@@ -143,7 +144,7 @@ static void closed_touched(const struct event *event, char *text, size_t size)
 	if (event->pid > 0)
 		snprintf(pid, sizeof(pid), " (pid %d)", event->pid);
 	snprintf(text, size,
-		 "connection " ID " from %s closed: its server%s died after it had begun to read it",
+		 "connection " ID " from %s closed: its server%s died after it had begun to serve it",
 		 ID_OF(event), client(event, from), pid);
 }
 
@@ -167,8 +168,10 @@ static void closed_client_left(const struct event *event, char *text, size_t siz
 {
 	char from[ADDRESS_TEXT];
 
-	snprintf(text, size, "connection " ID " from %s closed: the client left before a server took it",
-		 ID_OF(event), client(event, from));
+	snprintf(text, size, "connection " ID " from %s closed: the client %s", ID_OF(event),
+		 client(event, from),
+		 event->slot == BOARD_NONE ? "left before a server took it"
+					   : "had left when its server died");
 }
 
 static void denied(const struct event *event, char *text, size_t size)
@@ -263,9 +266,21 @@ static void suppressed(const struct event *event, char *text, size_t size)
 		 words[event->code2].several);
 }
 
+/* The one text in an event.  It comes from a jailed program that a stranger may have taken over. */
+static bool asked_is_clean(const struct event *event)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t length = strnlen(event->asked, sizeof(event->asked));
+
+	for (size_t i = 0; i < length; i++)
+		if (!strchr(letters, event->asked[i]))
+			return false;
+	return true;
+}
+
 bool event_known(const struct event *event)
 {
-	if (event->code >= EVENT_CODES || !words[event->code].write)
+	if (event->code >= EVENT_CODES || !words[event->code].write || !asked_is_clean(event))
 		return false;
 	return event->code != EVENT_SUPPRESSED || (event->code2 < EVENT_CODES && words[event->code2].several);
 }

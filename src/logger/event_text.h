@@ -10,7 +10,7 @@
 #include "event.h"
 #include "logger_link.h"
 
-/* Is it one that this program knows? */
+/* Is it one that this program knows, with nothing in it that must not stand in a log? */
 bool event_known(const struct event *event);
 
 /* How much it matters: what a person must act on is an error or a warning. */

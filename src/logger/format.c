@@ -7,6 +7,7 @@
 
 #include "format.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <syslog.h>
@@ -48,12 +49,14 @@ static size_t bounded(int n, size_t size)
 	return (size_t)n < size ? (size_t)n : size - 1;
 }
 
-/* "web[1234]", "web", "lust-inetd" */
+/* "web[1234]", "web#3[1234]", "web", "lust-inetd" */
 static const char *speaker(const struct entry *entry, char *text, size_t size)
 {
 	const char *name = entry->name[0] != '\0' ? entry->name : "lust-inetd";
 
-	if (entry->pid > 0)
+	if (entry->pid > 0 && entry->generation > 0)
+		snprintf(text, size, "%s#%" PRIu32 "[%d]", name, entry->generation, entry->pid);
+	else if (entry->pid > 0)
 		snprintf(text, size, "%s[%d]", name, entry->pid);
 	else
 		snprintf(text, size, "%s", name);
@@ -62,7 +65,7 @@ static const char *speaker(const struct entry *entry, char *text, size_t size)
 
 size_t format_file(const struct entry *entry, char *out, size_t size)
 {
-	char who[LOGGER_NAME + 16];
+	char who[LOGGER_NAME + 32];
 	struct tm tm;
 	size_t n;
 	long zone;
@@ -83,7 +86,7 @@ size_t format_syslog(const struct entry *entry, pid_t daemon, char *out, size_t 
 {
 	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
 					   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	char who[LOGGER_NAME + 16];
+	char who[LOGGER_NAME + 32];
 	struct tm tm;
 
 	split_time(entry->time_us, &tm);
@@ -100,7 +103,7 @@ size_t format_syslog(const struct entry *entry, pid_t daemon, char *out, size_t 
 
 size_t format_journal(const struct entry *entry, char *out, size_t size)
 {
-	char who[LOGGER_NAME + 16], service[LOGGER_NAME + 16] = "", pid[32] = "";
+	char who[LOGGER_NAME + 32], service[LOGGER_NAME + 32] = "", pid[32] = "";
 
 	if (entry->name[0] != '\0')
 		snprintf(service, sizeof(service), "LUST_SERVICE=%s\n", entry->name);

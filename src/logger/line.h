@@ -26,11 +26,4 @@ void line_feed(struct line_splitter *splitter, const char *data, size_t length, 
 /* Gives the unfinished line to the sink, if there is one.  ends: the stream is over; else what comes next continues it. */
 void line_flush(struct line_splitter *splitter, bool ends, line_sink *sink, void *context);
 
-/*
- * Makes raw bytes safe to show: valid UTF-8 stays, control characters (C0, C1, and the Unicode ones that break lines or
- * turn the direction of text) and stray bytes become \n, \r, \t or \xNN.  Writes at most size - 1 bytes and a NUL, never
- * half a character.  Returns how many raw bytes went in; *written (may be NULL) is the length of the text.
- */
-size_t line_escape(char *out, size_t size, const char *raw, size_t length, size_t *written);
-
 #endif

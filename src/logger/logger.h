@@ -62,6 +62,7 @@ void logger_free(struct logger *logger);
 /* ---- output.c: to which target, and whether at all ---- */
 void output_target(struct logger *logger, uint32_t index, enum logger_kind kind,
 		   int fd); /* owns fd; -1: none came */
+void output_forget(struct logger *logger, uint32_t index); /* one more try to write what waits, then closed */
 void output_put(struct logger *logger, uint32_t target, const struct entry *entry);
 void output_retry(struct ev_loop *loop, struct ev_timer *timer, int revents);
 void output_finish(struct logger *logger); /* gives slow targets a last chance, for a bounded time */

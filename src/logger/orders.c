@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "escape.h"
 #include "logger.h"
 
 #define MESSAGES_A_TURN                                                                                      \
@@ -46,6 +47,10 @@ const char *orders_check(const struct logger_message *message, unsigned fds)
 			       : "HELLO: jail without its end";
 	case LOGGER_TARGET:
 		return check_target(&message->target, fds);
+	case LOGGER_FORGET:
+		return fds == 0 && message->target.target != LOGGER_DAEMON && message->target.target < TARGETS
+			       ? NULL
+			       : "FORGET: index out of range";
 	case LOGGER_SERVICE:
 		if (fds != 0 || message->service.service >= BOARD_SERVICES)
 			return "SERVICE: index out of range";
@@ -61,6 +66,8 @@ const char *orders_check(const struct logger_message *message, unsigned fds)
 		return message->line.level <= LEVEL_DEBUG ? NULL : "TEXT: unknown level";
 	case LOGGER_LEVEL:
 		return fds == 0 && message->level <= LEVEL_DEBUG ? NULL : "LEVEL: unknown level";
+	case LOGGER_PING:
+		return fds == 0 ? NULL : "PING: takes no descriptor";
 	}
 	return "a type that the supervisor does not send";
 }
@@ -77,8 +84,15 @@ static void text(struct logger *logger, const struct logger_line *line)
 
 	if (line->level > logger->level)
 		return;
-	line_escape(safe, sizeof(safe), line->text, strlen(line->text), NULL);
+	lust_escape(safe, sizeof(safe), line->text, strlen(line->text), NULL);
 	output_put(logger, line->target, &entry);
+}
+
+static void pong(struct logger *logger, uint64_t number)
+{
+	struct logger_message answer = {.version = LOGGER_VERSION, .type = LOGGER_PONG, .ping = number};
+
+	orders_tell(logger, &answer);
 }
 
 /* A checked message; owns its descriptor. */
@@ -88,6 +102,9 @@ static void obey(struct logger *logger, const struct logger_message *message, in
 	case LOGGER_TARGET:
 		output_target(logger, message->target.target, (enum logger_kind)message->target.kind, fd);
 		logger->has_target = logger->has_target || message->target.target == LOGGER_DAEMON;
+		break;
+	case LOGGER_FORGET:
+		output_forget(logger, message->target.target);
 		break;
 	case LOGGER_SERVICE: {
 		struct service_name *service = &logger->services[message->service.service];
@@ -105,6 +122,9 @@ static void obey(struct logger *logger, const struct logger_message *message, in
 	case LOGGER_LEVEL:
 		logger->level = (enum logger_level)message->level;
 		logger->has_level = true;
+		break;
+	case LOGGER_PING:
+		pong(logger, message->ping);
 		break;
 	}
 	if (logger->has_level && logger->has_target)

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "logger.h"
 
 #define RETRY_SLOW 0.02  /* seconds: a reader that is behind */
@@ -83,7 +84,7 @@ void output_say(struct logger *logger, enum logger_level level, const char *form
 	va_start(arguments, format);
 	vsnprintf(raw, sizeof(raw), format, arguments);
 	va_end(arguments);
-	line_escape(text, sizeof(text), raw, strlen(raw), NULL);
+	lust_escape(text, sizeof(text), raw, strlen(raw), NULL);
 	output_put(logger, LOGGER_DAEMON, &entry);
 }
 
@@ -168,6 +169,22 @@ void output_target(struct logger *logger, uint32_t index, enum logger_kind kind,
 	target_retry(target, now_us());
 	if (target_waiting(target))
 		schedule(logger, target);
+}
+
+/* A slow reader has had its chances; a queue that it never takes must not stay for good. */
+void output_forget(struct logger *logger, uint32_t index)
+{
+	struct target *target = index < logger->target_count ? logger->targets[index] : NULL;
+
+	if (!target)
+		return;
+	target_retry(target, now_us());
+	if (target_waiting(target))
+		output_say(logger, LEVEL_WARNING,
+			   "a log that the table does not name any more did not take its last lines");
+	target_close(target);
+	free(target);
+	logger->targets[index] = NULL;
 }
 
 void output_finish(struct logger *logger)

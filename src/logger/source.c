@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "escape.h"
 #include "logger.h"
 
 #define READ_BYTES 4096           /* a turn and source: a flood does not starve the others */
@@ -26,6 +27,7 @@ struct source {
 	struct ev_io watcher;
 	int fd;
 	struct logger_source what; /* .last: as of the last line */
+	bool twin;                 /* a server of another generation prints as the same instance */
 	bool last_changed;         /* since it was told */
 	double told, printed;      /* ev_now() of the last LAST, and of the last read */
 	struct line_splitter splitter;
@@ -60,6 +62,7 @@ static void on_line(void *context, const char *text, size_t length, bool continu
 		.level = LEVEL_INFO,
 		.name = source->what.name,
 		.pid = source->what.pid,
+		.generation = source->twin ? source->what.generation : 0,
 		.text = text,
 	};
 
@@ -69,7 +72,7 @@ static void on_line(void *context, const char *text, size_t length, bool continu
 	}
 	output_put(source->logger, source->what.target, &entry);
 	/* Safe text stays as it is, cut between characters. */
-	line_escape(source->what.last, sizeof(source->what.last), text, length, NULL);
+	lust_escape(source->what.last, sizeof(source->what.last), text, length, NULL);
 	source->last_changed = true;
 }
 
@@ -81,8 +84,31 @@ static void need_tick(struct logger *logger)
 	ev_timer_again(logger->loop, &logger->tick);
 }
 
+static bool is_twin(const struct logger_source *one, const struct logger_source *other)
+{
+	return one->instance > 0 && one->instance == other->instance &&
+	       one->generation != other->generation && strcmp(one->name, other->name) == 0;
+}
+
+/* Looked at when a source comes or goes, not with every line. */
+static void mark_twins(struct logger *logger, const struct logger_source *changed)
+{
+	for (struct source *source = logger->sources; source; source = source->next) {
+		if (strcmp(source->what.name, changed->name) != 0 ||
+		    source->what.instance != changed->instance)
+			continue;
+		source->twin = false;
+		for (const struct source *other = logger->sources; other && !source->twin;
+		     other = other->next)
+			source->twin = is_twin(&source->what, &other->what);
+	}
+}
+
 static void source_free(struct source *source)
 {
+	struct logger *logger = source->logger;
+	struct logger_source gone = source->what;
+
 	line_flush(&source->splitter, true, on_line, source);
 	ev_io_stop(source->logger->loop, &source->watcher);
 	close(source->fd);
@@ -90,6 +116,7 @@ static void source_free(struct source *source)
 	if (source->next)
 		source->next->link = source->link;
 	free(source);
+	mark_twins(logger, &gone);
 }
 
 static void source_end(struct source *source)
@@ -172,6 +199,7 @@ void source_add(struct logger *logger, const struct logger_source *what, int fd)
 	if (source->next)
 		source->next->link = &source->next;
 	logger->sources = source;
+	mark_twins(logger, what);
 	ev_io_init(&source->watcher, on_readable, fd, EV_READ);
 	source->watcher.data = source;
 	ev_io_start(logger->loop, &source->watcher);
@@ -182,8 +210,9 @@ void source_drain(struct logger *logger)
 	while (logger->sources) {
 		struct source *source = logger->sources;
 		size_t total = 0;
-		ssize_t n = -EAGAIN;
+		ssize_t n;
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): source_free() moves logger->sources on, by way of ->link */
 		while (total < DRAIN_BYTES && ((n = read_some(source)) > 0 || n == -EINTR))
 			total += n > 0 ? (size_t)n : 0;
 		/* One that is still written to goes on with the next logger: END would make the supervisor close it. */

@@ -4,11 +4,20 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "control_socket.h"
+#include "helpers.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "roll.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
+#include "upgrade.h"
 
 static void answer_ready(struct supervisor *s)
 {
@@ -16,6 +25,7 @@ static void answer_ready(struct supervisor *s)
 	if (s->dispatcher.exec_error >= 0)
 		close(s->dispatcher.exec_error);
 	s->dispatcher.exec_error = -1;
+	handover_push(s);
 	push_table(s);
 }
 
@@ -26,18 +36,6 @@ static void forget_fresh(struct supervisor *s)
 		service->fresh = false;
 }
 
-/* An address that an old listener of ours still held is free only now. */
-static void retry_ours(struct supervisor *s)
-{
-	for (struct service *service = s->services; service != NULL; service = service->next)
-		for (struct listener *listener = service->listeners; listener != NULL;
-		     listener = listener->next)
-			if (listener->held_by_us) {
-				listener->held_by_us = false;
-				listener_retry_now(s, listener);
-			}
-}
-
 static void answer_committed(struct supervisor *s, const struct link_message *message)
 {
 	if (message->commit.table != s->dispatcher.commits + 1) {
@@ -45,18 +43,24 @@ static void answer_committed(struct supervisor *s, const struct link_message *me
 		return;
 	}
 	s->dispatcher.commits++;
+	/* A table that crossed HAND_OVER on its way: it goes on handing over, and is due with that. */
+	if (s->dispatcher.phase == DISPATCHER_LEAVING)
+		return;
 	s->dispatcher.phase = DISPATCHER_RUNNING;
 	dispatcher_deadline(s);
 	if (s->dispatcher.commits < s->dispatcher.pushes)
 		return;
 	forget_fresh(s);
+	malloc_trim(0); /* a table on its way lies in the queues of the links, and a new one in memory beside the old */
+	handover_forget(s);
+	upgrade_succeeded(s);
 	if (!s->running) {
 		supervisor_started(s);
 		return;
 	}
+	stop_dispatcher_ready(s);
 	log_line(s, s->dispatcher.pushes > 1 ? LEVEL_INFO : LEVEL_NOTICE, NULL,
 		 "dispatcher (pid %d) has the table", (int)s->dispatcher.pid);
-	retry_ours(s);
 }
 
 static void answer_gone(struct supervisor *s, struct server *server)
@@ -85,6 +89,7 @@ static void answer_slot_free(struct supervisor *s, const struct link_slot *asked
 	}
 	slot_free(s, asked->slot);
 	service_sweep(s);
+	roll_room_made(s);
 	stop_check(s);
 }
 
@@ -133,15 +138,19 @@ void answer_message(struct supervisor *s, const struct link_message *message, in
 		break;
 	case LINK_QUIET:
 		stop_quiet(s);
+		handover_quiet(s);
 		break;
+	case LINK_HELD:
+		/* link_check_from_dispatcher() counted: one. */
+		handover_take(s, &message->held, fds[0]);
+		return;
 	case LINK_PONG:
-		if (message->ping.number == s->dispatcher.ping_sent)
-			s->dispatcher.ping_answered = message->ping.number;
+		dispatcher_pong(s, message->ping.number);
 		break;
 	default:
 		answer_about_server(s, message);
 		break;
 	}
 	for (unsigned i = 0; i < count; i++)
-		close(fds[i]);
+		lust_close_unlingered(fds[i]);
 }

@@ -8,16 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "control_socket.h"
+#include "helpers.h"
+#include "listeners.h"
+#include "logging.h"
+#include "roll.h"
+#include "services.h"
+#include "slots.h"
 
 struct planned {
 	struct service *service;
 	bool made;       /* by this plan */
 	unsigned change; /* enum table_change */
+	bool back;       /* not in the table in force */
 	struct planned_listener {
 		struct listener *listener; /* NULL: no IPv6 here, and that is fine */
 		bool made;
-	} * listener; /* one for each of want->listen */
+		bool blocked; /* by a listener that this very table gives up: bound as soon as that is shut */
+	} * listener;         /* one for each of want->listen */
 };
 
 struct plan {
@@ -25,7 +33,7 @@ struct plan {
 	struct table *table;
 	struct planned *item;
 	struct listener_set *existing;
-	int unbound;
+	struct targets_plan *targets;
 };
 
 static void plan_free(struct plan *plan)
@@ -34,6 +42,7 @@ static void plan_free(struct plan *plan)
 		free(plan->item[i].listener);
 	free(plan->item);
 	listener_set_free(plan->existing);
+	targets_plan_free(plan->targets);
 }
 
 /* Nothing of it was in force yet. */
@@ -71,6 +80,7 @@ static int plan_service(struct plan *plan, const struct table_pair *pair, struct
 	struct planned *item = &plan->item[pair->after - plan->table->service];
 
 	item->change = pair->change;
+	item->back = pair->before == NULL;
 	if (pair->before != NULL)
 		item->service = by_place[pair->before - plan->s->table->service];
 	else
@@ -136,7 +146,7 @@ static struct listener *listener_new(struct supervisor *s, const struct table_li
 
 	if (listener == NULL)
 		return NULL;
-	listener->index = index_take(s->listener_used, BOARD_LISTENERS, &s->listener_next);
+	listener->index = index_take(s->listener_used, BOARD_LISTENERS, &s->listener_turn);
 	if (listener->index == BOARD_NONE) {
 		free(listener);
 		return NULL;
@@ -147,27 +157,30 @@ static struct listener *listener_new(struct supervisor *s, const struct table_li
 	return listener;
 }
 
-/* One that could not be bound: told, and judged.  At start it is an error unless the service is optional. */
-static int judge_unbound(struct plan *plan, const struct table_service *service, struct listener *listener)
+static bool is_blocked(const struct plan *plan, const struct listener *listener)
 {
-	const struct address *address = &listener->want->address;
-	const char *hint = listen_hint(listener->error, address);
-	bool fatal = plan->s->table == NULL && !service->optional;
-	char text[ADDRESS_TEXT];
+	return listener->error == EADDRINUSE && listener_set_blocks(plan->existing, &listener->want->address);
+}
 
-	/* Held by a listener of ours that this very table gives up: bound as soon as it is gone. */
-	listener->held_by_us = listener->error == EADDRINUSE && listener_set_blocks(plan->existing, address);
-	if (listener->held_by_us)
-		return 0;
-	log_line(plan->s, fatal ? LEVEL_ERROR : LEVEL_WARNING, service->name,
-		 "cannot listen on %s: %s%s%s%s%s", address_format(address, text), strerror(listener->error),
-		 hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "",
-		 fatal ? "" : "; it is tried again");
-	plan->unbound++;
+/* One that could not be bound: told, and judged.  At start it is an error unless the service is optional. */
+static int judge_unbound(struct plan *plan, const struct table_service *service,
+			 const struct listener *listener)
+{
+	bool fatal = plan->s->table == NULL && !service->optional;
+
+	listener_say_unbound(plan->s, fatal ? LEVEL_ERROR : LEVEL_WARNING, service->name, listener);
 	return fatal ? -listener->error : 0;
 }
 
-static int open_one(struct plan *plan, const struct table_service *want, struct planned *item, size_t n)
+/* One of the table in force, too, that could not be bound yet: whoever reloads may have made room for it. */
+static void open_again(struct plan *plan, struct planned_listener *planned)
+{
+	planned->listener->tries = 0;
+	listener_retry_now(plan->s, planned->listener);
+	planned->blocked = planned->listener->fd < 0 && is_blocked(plan, planned->listener);
+}
+
+static int open_new(struct plan *plan, const struct table_service *want, struct planned *item, size_t n)
 {
 	struct listener *listener = listener_new(plan->s, &want->listen[n], item->service);
 
@@ -182,7 +195,19 @@ static int open_one(struct plan *plan, const struct table_service *want, struct 
 	item->listener[n] = (struct planned_listener){.listener = listener, .made = true};
 	listener->fd = fd < 0 ? -1 : fd;
 	listener->error = fd < 0 ? -fd : 0;
-	return fd < 0 ? judge_unbound(plan, want, listener) : 0;
+	item->listener[n].blocked = fd < 0 && is_blocked(plan, listener);
+	return fd < 0 && !item->listener[n].blocked ? judge_unbound(plan, want, listener) : 0;
+}
+
+static int open_one(struct plan *plan, const struct table_service *want, struct planned *item, size_t n)
+{
+	struct planned_listener *planned = &item->listener[n];
+
+	if (planned->listener == NULL)
+		return open_new(plan, want, item, n);
+	if (planned->listener->fd < 0)
+		open_again(plan, planned);
+	return 0;
 }
 
 /* All of them, so that every address that cannot be bound is told at once. */
@@ -193,9 +218,7 @@ static int open_listeners(struct plan *plan)
 	for (size_t i = 0; i < plan->table->service_count; i++) {
 		const struct table_service *want = &plan->table->service[i];
 		for (size_t n = 0; n < want->listen_count; n++) {
-			int one = plan->item[i].listener[n].listener != NULL
-					  ? 0
-					  : open_one(plan, want, &plan->item[i], n);
+			int one = open_one(plan, want, &plan->item[i], n);
 			if (one < 0 && result == 0)
 				result = one;
 		}
@@ -203,10 +226,12 @@ static int open_listeners(struct plan *plan)
 	return result;
 }
 
-static int plan_make(struct plan *plan)
+static int plan_make(struct plan *plan, char *problem, size_t size)
 {
-	int result;
+	int result = targets_plan(plan->s, plan->table, &plan->targets, problem, size);
 
+	if (result < 0)
+		return result;
 	plan->item = calloc(plan->table->service_count + 1, sizeof(*plan->item));
 	plan->existing = listener_set_new(plan->s);
 	if (plan->item == NULL || plan->existing == NULL)
@@ -232,6 +257,14 @@ static void close_unclaimed(struct plan *plan)
 		service->listeners = NULL;
 }
 
+/* What stood in its way is shut; unless somebody else is quicker, it is bound now. */
+static void open_unblocked(struct supervisor *s, struct listener *listener)
+{
+	listener_retry_now(s, listener);
+	if (listener->fd < 0)
+		listener_say_unbound(s, LEVEL_WARNING, listener->service->name, listener);
+}
+
 static void take_listeners(struct plan *plan, struct planned *item, const struct table_service *want)
 {
 	struct listener **last = &item->service->listeners;
@@ -245,6 +278,8 @@ static void take_listeners(struct plan *plan, struct planned *item, const struct
 		listener->next = NULL;
 		*last = listener;
 		last = &listener->next;
+		if (item->listener[n].blocked)
+			open_unblocked(plan->s, listener);
 		if (listener->fd < 0 && !ev_is_active(&listener->retry))
 			listener_retry_later(plan->s, listener);
 	}
@@ -254,13 +289,17 @@ static void take_service(struct plan *plan, struct planned *item, const struct t
 {
 	struct service *service = item->service;
 
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a plan without all its services was given up */
 	service->want = want;
+	if (item->change != CHANGE_NONE || item->back)
+		service->pushed_to = 0;
 	if ((item->change & CHANGE_SERVER) != 0)
 		service->generation++;
 	if (service->generation == 0)
 		service->generation = 1;
-	service->stop_signal = want->server.stop_signal;
-	service->stop_timeout_ms = want->server.stop_timeout_ms;
+	roll_retry(service);
+	service->stop_signal = want->server->stop_signal;
+	service->stop_timeout_ms = want->server->stop_timeout_ms;
 	service->drain_timeout_ms = want->drain_timeout_ms;
 	take_listeners(plan, item, want);
 }
@@ -279,6 +318,10 @@ static void order_services(struct plan *plan)
 		next = service->next;
 		if (service->want != NULL)
 			continue;
+		service->pushed_to = 0;
+		/* A service of this name that comes later is another one. */
+		service->down = false;
+		service->pause = (struct service_pause){0};
 		*removed_last = service;
 		removed_last = &service->next;
 	}
@@ -293,8 +336,11 @@ static void order_services(struct plan *plan)
 static void take_effect(struct supervisor *s)
 {
 	for (struct service *service = s->services; service != NULL; service = service->next)
-		service->log_target = LOGGER_DAEMON;
+		service->log_target = service->want != NULL && service->want->has_server
+					      ? target_of(s, &service->want->server->log)
+					      : LOGGER_DAEMON;
 	logger_push_services(s);
+	targets_release(s);
 	push_table(s);
 	for (struct service *service = s->services; service != NULL; service = service->next) {
 		service_reconcile(s, service);
@@ -303,15 +349,19 @@ static void take_effect(struct supervisor *s)
 	service_sweep(s);
 }
 
-int apply_table(struct supervisor *s, struct table *table, struct diagnostics *warnings)
+int apply_table(struct supervisor *s, struct table *table, struct diagnostics *warnings, char *problem,
+		size_t size)
 {
 	struct plan plan = {.s = s, .table = table};
-	int result = plan_make(&plan);
+
+	problem[0] = '\0';
+	int result = plan_make(&plan, problem, size);
 
 	if (result < 0) {
 		plan_undo(&plan);
 		return result;
 	}
+	targets_take(s, plan.targets);
 	close_unclaimed(&plan);
 	order_services(&plan);
 	table_free(s->table);
@@ -320,8 +370,7 @@ int apply_table(struct supervisor *s, struct table *table, struct diagnostics *w
 	s->warnings = *warnings;
 	*warnings = (struct diagnostics){0};
 	s->table_generation++;
-	int unbound = plan.unbound;
 	plan_free(&plan);
 	take_effect(s);
-	return unbound;
+	return 0;
 }

@@ -31,16 +31,6 @@ static void fail(int fd, enum child_step step, int error, int detail, const char
 	_exit(127);
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Our death is told to it.  The second look is for a parent that died before the kernel was asked. */
 static void die_with_parent(const struct child_plan *plan)
 {
@@ -82,7 +72,7 @@ void child_run(const struct child_plan *plan)
 {
 	int result;
 
-	reset_signals();
+	lust_signals_reset();
 	if (setsid() < 0)
 		fail(plan->error, CHILD_SESSION, errno, 0, NULL);
 	die_with_parent(plan);

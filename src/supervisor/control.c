@@ -7,6 +7,8 @@
 
 #include "control_client.h"
 #include "control_rights.h"
+#include "control_socket.h"
+#include "logging.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -122,9 +124,12 @@ static int make_socket(const struct supervisor *supervisor, struct sockaddr_un *
 	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		goto fail;
 	/* Open to all: every request is judged by itself. */
-	if (chmod(address->sun_path, 0666) < 0 || listen(fd, 64) < 0)
-		goto fail;
-	return fd;
+	if (chmod(address->sun_path, 0666) == 0 && listen(fd, 64) == 0)
+		return fd;
+	error = -errno;
+	(void)unlink(address->sun_path); /* ours, and of no use */
+	close(fd);
+	return error;
 fail:
 	error = -errno;
 	close(fd);
@@ -143,13 +148,37 @@ int control_open(struct supervisor *supervisor)
 		return fd;
 	}
 	supervisor->control_fd = fd;
+	control_watch(supervisor);
+	return 0;
+}
+
+void control_watch(struct supervisor *supervisor)
+{
 	ev_timer_init(&supervisor->control_pause, on_pause_over, 0., ACCEPT_PAUSE_S);
 	supervisor->control_pause.data = supervisor;
-	ev_io_init(&supervisor->control_watch, on_accept, fd, EV_READ);
+	ev_io_init(&supervisor->control_watch, on_accept, supervisor->control_fd, EV_READ);
 	supervisor->control_watch.data = supervisor;
 	ev_set_priority(&supervisor->control_watch, EV_MINPRI);
 	ev_io_start(supervisor->loop, &supervisor->control_watch);
-	return 0;
+}
+
+void control_hold(struct supervisor *supervisor, bool hold)
+{
+	ev_timer_stop(supervisor->loop, &supervisor->control_pause);
+	if (hold)
+		ev_io_stop(supervisor->loop, &supervisor->control_watch);
+	else
+		ev_io_start(supervisor->loop, &supervisor->control_watch);
+	for (struct control_client *client = supervisor->clients; client; client = client->next)
+		client_hold(client, hold);
+}
+
+bool control_answering(const struct supervisor *supervisor)
+{
+	for (const struct control_client *client = supervisor->clients; client; client = client->next)
+		if (client->phase == CLIENT_ANSWERING)
+			return true;
+	return false;
 }
 
 /* The daemon ends: `stop` has its answer, and after it the end of file, which says that the daemon is gone. */
@@ -189,6 +218,12 @@ void control_service_changed(struct supervisor *supervisor, struct service *serv
 {
 	for (struct control_client *client = supervisor->clients; client; client = client->next)
 		request_service_changed(client, service);
+}
+
+void control_marked(struct supervisor *supervisor)
+{
+	for (struct control_client *client = supervisor->clients; client; client = client->next)
+		request_marked(client);
 }
 
 void control_stopping(struct supervisor *supervisor)

@@ -33,7 +33,7 @@ static void close_pushed(struct msghdr *message)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof(fd));
-			close(fd);
+			lust_close_unlingered(fd);
 		}
 	}
 }
@@ -205,6 +205,16 @@ void client_answer(struct control_client *client, int code, const char *format, 
 	client->phase = CLIENT_ANSWERING;
 	watch(client, EV_WRITE);
 	set_deadline(client, PROGRESS_S);
+}
+
+void client_hold(struct control_client *client, bool hold)
+{
+	if (client->phase != CLIENT_READING)
+		return;
+	if (hold)
+		ev_io_stop(client->supervisor->loop, &client->io);
+	else
+		watch(client, EV_READ);
 }
 
 void client_wait(struct control_client *client, uint64_t limit_ms)

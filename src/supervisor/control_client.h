@@ -1,6 +1,6 @@
 /*
  * control_client.h: one connection to control.sock, shared by control.c (the socket), control_client.c
- * (bytes and deadlines) and control_request.c (what is asked and answered).
+ * (bytes and deadlines), control_request.c (what is asked and answered) and control_servers.c.
  */
 #ifndef CONTROL_CLIENT_H
 #define CONTROL_CLIENT_H
@@ -11,7 +11,7 @@
 enum client_phase {
 	CLIENT_READING,   /* its request has not come yet */
 	CLIENT_ANSWERING, /* records go out as it takes them */
-	CLIENT_WAITING,   /* for servers, or for the daemon's end */
+	CLIENT_WAITING,   /* for servers, for the dispatcher, or for the daemon's end */
 };
 
 struct control_client {
@@ -35,6 +35,7 @@ struct control_client {
 	bool out_waits;
 
 	char undone[TABLE_NAME]; /* the first service that is not done */
+	uint64_t mark;           /* reload, pause, resume: dispatcher_reached() ends the wait */
 
 	struct control_client *next;
 };
@@ -49,6 +50,9 @@ void client_free(struct control_client *client);
 void client_answer(struct control_client *client, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Its request stays in the socket, or is read again. */
+void client_hold(struct control_client *client, bool hold);
+
 /* Leaves the answer for later; 0: without a limit. */
 void client_wait(struct control_client *client, uint64_t limit_ms);
 
@@ -62,6 +66,22 @@ int request_next_record(struct control_client *client, struct control_record *re
 
 /* The wait of this client is over its limit. */
 void request_wait_ended(struct control_client *client);
+
+/* The dispatcher got further: is the client's wait over? */
+void request_marked(struct control_client *client);
+
+const char *request_command_name(enum control_command command);
+/* Nothing is changed before the first table is in force or after the end has begun: false, answered. */
+bool request_is_settled(struct control_client *client);
+bool request_means(const struct control_client *client, const struct service *service);
+/* Answers when the dispatcher has done what was sent to it so far: request_marked(). */
+void request_at_mark(struct control_client *client);
+
+/* ---- control_servers.c: up, down, roll ---- */
+
+void servers_change(struct control_client *client);
+void servers_marked(struct control_client *client);
+void servers_wait_ended(struct control_client *client);
 
 /* Something of the service changed: is the client's wait over? */
 void request_service_changed(struct control_client *client, struct service *service);

@@ -7,13 +7,18 @@
 
 #include "control_client.h"
 #include "control_rights.h"
-#include "control_wait.h"
+#include "helpers.h"
+#include "lifecycle.h"
+#include "services.h"
+#include "upgrade.h"
 
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MARK_LIMIT_MS 30000u /* longer than a dispatcher is given before it is replaced */
 
 #ifndef SO_PEERGROUPS
 #define SO_PEERGROUPS 59
@@ -23,7 +28,14 @@ static const char *const command_name[] = {
 	[CONTROL_STATUS] = "status", [CONTROL_LIST] = "list",     [CONTROL_VERSION_ASKED] = "version",
 	[CONTROL_STOP] = "stop",     [CONTROL_RELOAD] = "reload", [CONTROL_UP] = "up",
 	[CONTROL_DOWN] = "down",     [CONTROL_ROLL] = "roll",     [CONTROL_SHOW] = "show --running",
+	[CONTROL_PAUSE] = "pause",   [CONTROL_RESUME] = "resume",
+	[CONTROL_UPGRADE] = "upgrade",
 };
+
+const char *request_command_name(enum control_command command)
+{
+	return command_name[command];
+}
 
 /* The supplementary groups that the peer had when it connected: how many, or -errno. *groups is the caller's. */
 static ssize_t peer_groups(int fd, gid_t **groups)
@@ -121,7 +133,7 @@ static void do_show(struct control_client *client)
 }
 
 /* Nothing is changed before the first table is in force, and nothing after the end has begun. */
-static bool is_settled(struct control_client *client)
+bool request_is_settled(struct control_client *client)
 {
 	if (client->supervisor->running && !client->supervisor->stopping)
 		return true;
@@ -130,17 +142,24 @@ static bool is_settled(struct control_client *client)
 	return false;
 }
 
+void request_at_mark(struct control_client *client)
+{
+	client->mark = dispatcher_mark(client->supervisor);
+	client_wait(client, MARK_LIMIT_MS);
+	request_marked(client);
+}
+
 static void do_reload(struct control_client *client)
 {
-	static const char *const text[] = {
-		"the new table is in force, but not every address could be bound yet",
-		"the table has mistakes; the old one stays in force"};
 	int code;
 
-	if (!is_settled(client))
+	if (!request_is_settled(client))
 		return;
 	code = reload_table(client->supervisor, &client->lines);
-	client_answer(client, code, "%s%s", code ? "reload: " : "", code == 0 ? "" : text[code == 78]);
+	if (code == 0)
+		request_at_mark(client);
+	else
+		client_answer(client, code, "reload: the old table stays in force");
 }
 
 static void do_stop(struct control_client *client)
@@ -154,7 +173,16 @@ static void do_stop(struct control_client *client)
 	stop_begin(client->supervisor, client->request.flags & CONTROL_NOW);
 }
 
-static bool is_meant(const struct control_client *client, const struct service *service)
+static void do_upgrade(struct control_client *client)
+{
+	if (!request_is_settled(client))
+		return;
+	/* Answered by upgrade.c, in this program or in the next one. */
+	client_wait(client, 0);
+	upgrade_begin(client->supervisor);
+}
+
+bool request_means(const struct control_client *client, const struct service *service)
 {
 	if (!service->want)
 		return false;
@@ -162,90 +190,26 @@ static bool is_meant(const struct control_client *client, const struct service *
 	       fnmatch(client->request.service, service->name, 0) == 0;
 }
 
-/* Goes through the services from the first undone one on, as far as they are done. */
-static void advance(struct control_client *client)
-{
-	struct service *service = client->supervisor->services;
-	char why[CONTROL_WHY];
-
-	if (client->undone[0]) {
-		struct service *undone = service_find(client->supervisor, client->undone);
-
-		if (undone)
-			service = undone;
-	}
-	for (; service; service = service->next) {
-		if (!is_meant(client, service))
-			continue;
-		switch (service_progress(service)) {
-		case PROGRESS_DONE:
-			continue;
-		case PROGRESS_FAILED:
-			control_wait_why(service, client->request.command, why);
-			client_answer(client, 1, "%s", why);
-			return;
-		case PROGRESS_UNDER_WAY:
-			status_copy_text(client->undone, sizeof(client->undone), service->name);
-			return;
-		}
-	}
-	client_answer(client, 0, "%s", "");
-}
-
-static int change_service(struct supervisor *supervisor, struct service *service,
-			  enum control_command command)
-{
-	switch (command) {
-	case CONTROL_UP:
-		return service_up(supervisor, service);
-	case CONTROL_DOWN:
-		return service_down(supervisor, service);
-	default:
-		return service_roll(supervisor, service);
-	}
-}
-
-/* All services that are meant: their longest limit in *limit_ms.  false after it was answered. */
-static bool change_services(struct control_client *client, uint64_t *limit_ms)
+static void do_pause(struct control_client *client)
 {
 	struct supervisor *supervisor = client->supervisor;
-	const enum control_command command = client->request.command;
 	unsigned count = 0;
 
-	for (struct service *service = supervisor->services, *next; service; service = next) {
-		uint64_t limit = control_wait_limit_ms(service, command);
-		int error;
-
-		next = service->next;
-		if (!is_meant(client, service))
+	if (!request_is_settled(client))
+		return;
+	for (struct service *service = supervisor->services; service; service = service->next) {
+		if (!request_means(client, service))
 			continue;
 		count++;
-		if (limit > *limit_ms)
-			*limit_ms = limit;
-		error = change_service(supervisor, service, command);
-		/* A pattern passes over services without servers of their own; a name does not. */
-		if (error == 0 ||
-		    (error == -EOPNOTSUPP && strcmp(client->request.service, service->name) != 0))
-			continue;
-		client_answer(client, 1, "%s: %s: %s", command_name[command], service->name,
-			      error == -EOPNOTSUPP ? "its servers are started by others (start = external)"
-						   : strerror(-error));
-		return false;
+		if (client->request.command == CONTROL_PAUSE)
+			service_pause(supervisor, service, client->uid);
+		else
+			service_resume(supervisor, service, client->uid);
 	}
 	if (count || !(client->request.flags & CONTROL_ONE))
-		return true;
-	client_answer(client, 64, "unknown service \"%s\"", client->request.service);
-	return false;
-}
-
-static void do_servers(struct control_client *client)
-{
-	uint64_t limit_ms = 0;
-
-	if (!is_settled(client) || !change_services(client, &limit_ms))
-		return;
-	client_wait(client, limit_ms);
-	advance(client);
+		request_at_mark(client);
+	else
+		client_answer(client, 64, "unknown service \"%s\"", client->request.service);
 }
 
 void request_handle(struct control_client *client)
@@ -278,40 +242,51 @@ void request_handle(struct control_client *client)
 	case CONTROL_SHOW:
 		do_show(client);
 		return;
+	case CONTROL_UPGRADE:
+		do_upgrade(client);
+		return;
 	case CONTROL_UP:
 	case CONTROL_DOWN:
 	case CONTROL_ROLL:
-		do_servers(client);
+		servers_change(client);
+		return;
+	case CONTROL_PAUSE:
+	case CONTROL_RESUME:
+		do_pause(client);
 		return;
 	}
+}
+
+/* The new table is in force; which of its addresses are not bound is known now. */
+static void answer_reload(struct control_client *client)
+{
+	if (reload_unbound(client->supervisor, &client->lines) > 0)
+		client_answer(client, 1,
+			      "reload: the new table is in force, but not every address could be bound yet");
+	else
+		client_answer(client, 0, "%s", "");
+}
+
+void request_marked(struct control_client *client)
+{
+	if (client->phase != CLIENT_WAITING || !client->mark ||
+	    !dispatcher_reached(client->supervisor, client->mark))
+		return;
+	if (client->request.command == CONTROL_RELOAD)
+		answer_reload(client);
+	else if (client->request.command == CONTROL_ROLL)
+		servers_marked(client);
+	else
+		client_answer(client, 0, "%s", "");
 }
 
 void request_wait_ended(struct control_client *client)
 {
-	const struct service *service = service_find(client->supervisor, client->undone);
-	char why[CONTROL_WHY];
-
-	if (service && service->want) {
-		control_wait_why(service, client->request.command, why);
-		client_answer(client, 1, "%s", why);
-	} else {
-		advance(client);
-	}
-}
-
-void request_service_changed(struct control_client *client, struct service *service)
-{
-	char why[CONTROL_WHY];
-
-	if (client->phase != CLIENT_WAITING || client->request.command == CONTROL_STOP ||
-	    !is_meant(client, service))
-		return;
-	if (service_progress(service) == PROGRESS_FAILED) {
-		control_wait_why(service, client->request.command, why);
-		client_answer(client, 1, "%s", why);
-	} else if (strcmp(service->name, client->undone) == 0) {
-		advance(client);
-	}
+	if (client->mark)
+		client_answer(client, 1, "%s: the dispatcher has not done it yet",
+			      command_name[client->request.command]);
+	else
+		servers_wait_ended(client);
 }
 
 /* The next line of `text`; it is cut up in place. */

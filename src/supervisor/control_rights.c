@@ -15,7 +15,7 @@ const char *control_check_request(const struct control_request *request, size_t 
 		return "request of a wrong size";
 	if (request->version != CONTROL_VERSION)
 		return "request of another version";
-	if (request->command < CONTROL_STATUS || request->command > CONTROL_SHOW)
+	if (request->command < CONTROL_STATUS || request->command > CONTROL_UPGRADE)
 		return "unknown request";
 	if (request->flags & ~(uint32_t)(CONTROL_NOW | CONTROL_ONE | CONTROL_ASK))
 		return "unknown flag in the request";

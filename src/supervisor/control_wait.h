@@ -15,4 +15,8 @@ uint64_t control_wait_limit_ms(const struct service *service, enum control_comma
 /* Why it failed, or is not done yet. */
 void control_wait_why(const struct service *service, enum control_command command, char why[CONTROL_WHY]);
 
+/* After a roll: what the old servers still hold, as a line.  false: nothing. */
+bool control_wait_leftover(const struct supervisor *supervisor, const struct service *service,
+                           char text[CONTROL_WHY]);
+
 #endif

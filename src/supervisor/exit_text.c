@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "supervisor.h"
+#include "servers.h"
 
 const char *exit_text(int status, char text[96])
 {

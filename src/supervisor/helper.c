@@ -13,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "lust.h"
 
 #define HELPER_LINK 3
 #define HELPER_ERROR 4
@@ -22,7 +23,11 @@
 /* Only what they need: the time zone for the logger's lines, and the sanitizers' own settings. */
 static char **helper_environment(char *space[8])
 {
-	static const char *const names[] = {"TZ=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
+	static const char *const names[] = {
+#ifdef TEST_FAULTS
+		"LUST_TEST_NO_REDISPATCH=",
+#endif
+		"TZ=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS="};
 	unsigned count = 0;
 
 	for (char **entry = environ; *entry != NULL; entry++)
@@ -37,11 +42,8 @@ static char **helper_environment(char *space[8])
 static void become(const struct supervisor *s, const char *path, char **environment, int link, int error)
 {
 	char *arguments[] = {(char *)(uintptr_t)path, NULL};
-	sigset_t none;
 
 	setsid();
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	int high_link = fcntl(link, F_DUPFD_CLOEXEC, 10);
 	int high_error = fcntl(error, F_DUPFD_CLOEXEC, 10);
@@ -50,8 +52,7 @@ static void become(const struct supervisor *s, const char *path, char **environm
 	    dup3(high_error, HELPER_ERROR, O_CLOEXEC) < 0)
 		_exit(127);
 	close_range(HELPER_ERROR + 1, ~0U, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	lust_signals_reset();
 	execve(path, arguments, environment);
 	int reason = errno;
 	if (write(HELPER_ERROR, &reason, sizeof(reason)) < 0)
@@ -116,6 +117,11 @@ void helper_watch(struct ev_loop *loop, struct channel *channel, struct ev_io *w
 		ev_timer_stop(loop, later);
 		ev_io_start(loop, write);
 	}
+}
+
+unsigned helper_failures(unsigned failures, bool worked)
+{
+	return worked && failures > 1 ? 1 : failures;
 }
 
 uint32_t helper_pause_ms(unsigned failures)

@@ -9,7 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "servers.h"
+#include "slots.h"
+
+#define REGISTER_MS 10000 /* it has knocked already: REGISTER on the pair is the next word */
 
 static bool is_pair_end(int fd)
 {
@@ -63,7 +67,7 @@ static int keep(struct supervisor *s, const struct link_keep *asked, const int *
 		return result;
 	}
 	s->slots[server->slot].told = true;
-	server_phase(s, server, PHASE_STARTING, 0);
+	server_phase(s, server, PHASE_STARTING, REGISTER_MS);
 	*kept = server;
 	return 0;
 }
@@ -85,7 +89,7 @@ void answer_keep(struct supervisor *s, const struct link_message *message, int *
 		answer.kept.generation = server->generation;
 	} else {
 		for (unsigned i = 0; i < 3; i++)
-			close(fds[i]);
+			lust_close_unlingered(fds[i]);
 	}
 	dispatcher_send(s, &answer, NULL, 0);
 }

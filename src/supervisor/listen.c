@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "listeners.h"
+#include "unix_leftover.h"
 
 #define BACKLOG 4096
 #define UNIX_UMASK 0111 /* everybody may connect: permissions 0666 */
@@ -21,28 +23,13 @@ static const char *unix_path(const struct address *address)
 	return address->kind == ADDRESS_UNIX && !address->abstract ? address->path : NULL;
 }
 
-/* Does somebody listen there?  Anything but a clear "nobody" counts as yes. */
-static bool unix_alive(const struct sockaddr *address, socklen_t length)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return true;
-	bool alive = connect(fd, address, length) == 0 || errno != ECONNREFUSED;
-	close(fd);
-	return alive;
-}
-
 static int bind_unix(int fd, const struct address *address, const struct sockaddr *to, socklen_t length)
 {
-	const char *path = unix_path(address);
-	struct stat info;
-
 	/* By umask, not by chmod afterwards: that would follow a link which somebody put in the socket's place. */
 	mode_t before = umask(UNIX_UMASK);
 	int result = bind(fd, to, length) < 0 ? -errno : 0;
-	if (result == -EADDRINUSE && path != NULL && !unix_alive(to, length) && lstat(path, &info) == 0 &&
-	    S_ISSOCK(info.st_mode) && unlink(path) == 0)
+	if (result == -EADDRINUSE && unix_path(address) != NULL &&
+	    lust_unix_leftover_remove((const struct sockaddr_un *)(const void *)to) == 0)
 		result = bind(fd, to, length) < 0 ? -errno : 0;
 	umask(before);
 	return result;
@@ -115,15 +102,11 @@ void listen_close(struct supervisor *s, struct listener *listener)
 	if (listener->fd < 0)
 		return;
 	unlink_own(listener);
+	/* The dispatcher holds a copy, and so does a child on its way to exec: shutdown(2) is for all of them, and frees
+	   the port for whom comes next.  It fails only where nobody listens. */
+	(void)shutdown(listener->fd, SHUT_RDWR);
 	dispatcher_close_fd(s, listener->fd);
 	listener->fd = -1;
-}
-
-void listen_shut(struct listener *listener)
-{
-	/* The dispatcher holds a copy: shutdown(2) is for all of them.  It fails only where nobody listens. */
-	if (listener->fd >= 0)
-		(void)shutdown(listener->fd, SHUT_RDWR);
 }
 
 bool listen_may_lack(const struct table_listen *want, int error)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "listeners.h"
 
 struct listener_set {
 	size_t count;

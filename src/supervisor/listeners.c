@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "listeners.h"
+#include "logging.h"
 
-#define RETRY_FIRST_MS 5000u
+#define RETRY_FIRST_MS 250u
 #define RETRY_MOST_MS 60000u
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
@@ -21,6 +23,14 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 	struct listener *listener = timer->data;
 
 	listener_retry_now(ev_userdata(loop), listener);
+}
+
+static void wait_for(struct supervisor *s, struct listener *listener, uint64_t pause_ms)
+{
+	ev_timer_stop(s->loop, &listener->retry);
+	ev_timer_init(&listener->retry, on_retry, (double)pause_ms / 1000., 0.);
+	listener->retry.data = listener;
+	ev_timer_start(s->loop, &listener->retry);
 }
 
 void listener_retry_later(struct supervisor *s, struct listener *listener)
@@ -33,10 +43,15 @@ void listener_retry_later(struct supervisor *s, struct listener *listener)
 		pause = RETRY_MOST_MS;
 	listener->tries++;
 	listener->retry_ms = clock_ms() + pause;
-	ev_timer_stop(s->loop, &listener->retry);
-	ev_timer_init(&listener->retry, on_retry, pause / 1000.0, 0.);
-	listener->retry.data = listener;
-	ev_timer_start(s->loop, &listener->retry);
+	wait_for(s, listener, pause);
+}
+
+void listener_retry_on(struct supervisor *s, struct listener *listener)
+{
+	uint64_t now = clock_ms();
+
+	if (listener->fd < 0)
+		wait_for(s, listener, listener->retry_ms > now ? listener->retry_ms - now : 1);
 }
 
 void listener_retry_now(struct supervisor *s, struct listener *listener)
@@ -62,6 +77,18 @@ void listener_retry_now(struct supervisor *s, struct listener *listener)
 	push_soon(s);
 }
 
+void listener_say_unbound(struct supervisor *s, enum logger_level level, const char *service,
+			  const struct listener *listener)
+{
+	const struct address *address = &listener->want->address;
+	const char *hint = listen_hint(listener->error, address);
+	char text[ADDRESS_TEXT];
+
+	log_line(s, level, service, "cannot listen on %s: %s%s%s%s%s", address_format(address, text),
+		 strerror(listener->error), hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "",
+		 level == LEVEL_ERROR ? "" : "; it is tried again");
+}
+
 static bool tcp_numbers(const struct listener *listener, struct tcp_info *info)
 {
 	socklen_t length = sizeof(*info);
@@ -74,7 +101,10 @@ static bool tcp_numbers(const struct listener *listener, struct tcp_info *info)
 uint64_t listen_waiting(const struct listener *listener)
 {
 	struct tcp_info info;
+	uint32_t waiting;
 
+	if (listener->fd >= 0 && listener->want->address.kind == ADDRESS_UNIX)
+		return unix_queue(listener->fd, &waiting) == 0 ? waiting : 0;
 	/* Of a listening socket the kernel reports its queue here, and its bound in tcpi_sacked. */
 	return tcp_numbers(listener, &info) ? info.tcpi_unacked : 0;
 }

@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
+#include "logging.h"
 
 #define GROUPS_FILE "groups"
 
@@ -162,6 +163,7 @@ void orphans_end(struct supervisor *s)
 			 s->runtime_dir, strerror(errno));
 		if (fd >= 0)
 			close(fd);
+		(void)unlinkat(s->runtime_dir_fd, GROUPS_FILE, 0); /* half of it is worse than none */
 		return;
 	}
 	s->groups_fd = fd;

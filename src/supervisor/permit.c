@@ -3,26 +3,27 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include "supervisor.h"
+#include "helpers.h"
 
 struct permission {
 	enum link_type type;
-	enum permit starting, loading, running;
+	enum permit starting, loading, running, leaving;
 };
 
 /* ONCE: READY once in a dispatcher's life, COMMITTED once for each COMMIT (dispatcher.c counts). While it loads, no
-   server is registered with it yet, but those that it was pushed may end. */
+   server is registered with it yet, but those that it was pushed may end. What it said just before it was asked to hand over still counts. */
 static const struct permission permissions[] = {
-	{LINK_READY, PERMIT_ONCE, PERMIT_NEVER, PERMIT_NEVER},
-	{LINK_COMMITTED, PERMIT_NEVER, PERMIT_ONCE, PERMIT_ONCE},
-	{LINK_REGISTERED, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_IDLE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_SLOT_FREE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_GONE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_DEREGISTERED, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_KEEP, PERMIT_NEVER, PERMIT_NEVER, PERMIT_ALWAYS},
-	{LINK_QUIET, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
-	{LINK_PONG, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_READY, PERMIT_ONCE, PERMIT_NEVER, PERMIT_NEVER, PERMIT_NEVER},
+	{LINK_COMMITTED, PERMIT_NEVER, PERMIT_ONCE, PERMIT_ONCE, PERMIT_ONCE},
+	{LINK_REGISTERED, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_IDLE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_SLOT_FREE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_GONE, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_DEREGISTERED, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_KEEP, PERMIT_NEVER, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_QUIET, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_PONG, PERMIT_NEVER, PERMIT_ALWAYS, PERMIT_ALWAYS, PERMIT_ALWAYS},
+	{LINK_HELD, PERMIT_NEVER, PERMIT_NEVER, PERMIT_NEVER, PERMIT_ALWAYS},
 };
 
 enum permit permit_request(enum link_type type, enum dispatcher_phase phase)
@@ -37,6 +38,8 @@ enum permit permit_request(enum link_type type, enum dispatcher_phase phase)
 			return permissions[i].loading;
 		case DISPATCHER_RUNNING:
 			return permissions[i].running;
+		case DISPATCHER_LEAVING:
+			return permissions[i].leaving;
 		case DISPATCHER_NONE:
 		case DISPATCHER_ENDING:
 			return PERMIT_NEVER;

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
 
 static bool has(const struct __user_cap_data_struct data[2], unsigned capability)
 {

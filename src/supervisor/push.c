@@ -1,24 +1,39 @@
 /*
- * push.c: the whole state as records, BEGIN to COMMIT: to a new dispatcher with every kept socket, after a reload
- * with the new ones only.
+ * push.c: the state as records, BEGIN to COMMIT: to a new dispatcher the whole of it, with every kept socket; to one
+ * that has it the services that have changed, with their new sockets.
  *
  * SPDX-License-Identifier: ISC
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "slots.h"
 
 static struct link_message record_of(enum link_type type)
 {
 	return (struct link_message){.version = LINK_VERSION, .type = (uint16_t)type};
 }
 
-/* A removed service is named once more to a new dispatcher, without address and rules, for the servers that still
-   finish what they hold; a dispatcher that knew it learns from its absence that it is gone. */
-static bool named(const struct supervisor *s, const struct service *service, bool with_servers)
+/* Does this dispatcher have it as it is, with all its sockets? */
+static bool is_known(const struct supervisor *s, const struct service *service)
 {
-	return service->want != NULL || (with_servers && slot_of_service(s, service->index));
+	uint32_t generation = s->dispatcher.generation;
+
+	for (const struct listener *listener = service->listeners; listener != NULL;
+	     listener = listener->next)
+		if (listener->fd >= 0 && listener->pushed_to != generation)
+			return false;
+	return service->pushed_to == generation;
+}
+
+/* A removed service is named once more, as gone: to a new dispatcher without address and rules, for the servers that still
+   finish what they hold. */
+static bool named(const struct supervisor *s, const struct service *service, bool whole)
+{
+	if (!whole)
+		return !is_known(s, service);
+	return service->want != NULL || slot_of_service(s, service->index);
 }
 
 static unsigned count_listeners(const struct service *service)
@@ -31,16 +46,19 @@ static unsigned count_listeners(const struct service *service)
 	return count;
 }
 
-static void push_begin(struct supervisor *s, bool with_servers)
+static void push_begin(struct supervisor *s, bool whole)
 {
 	struct link_message message = record_of(LINK_BEGIN);
 
 	message.begin.table = s->dispatcher.pushes;
+	message.begin.partial = !whole;
 	for (const struct service *service = s->services; service != NULL; service = service->next) {
-		message.begin.services += named(s, service, with_servers);
+		if (!named(s, service, whole))
+			continue;
+		message.begin.services++;
 		message.begin.listeners += count_listeners(service);
 	}
-	for (uint32_t i = 0; with_servers && i < BOARD_SLOTS; i++)
+	for (uint32_t i = 0; whole && i < BOARD_SLOTS; i++)
 		message.begin.servers += s->slots[i].used;
 	dispatcher_send(s, &message, NULL, 0);
 }
@@ -53,6 +71,7 @@ static void push_service(struct supervisor *s, struct service *service)
 	message.service.service = service->index;
 	message.service.fresh = service->fresh;
 	message.service.window = 1;
+	message.service.gone = want == NULL;
 	snprintf(message.service.name, sizeof(message.service.name), "%s", service->name);
 	if (want != NULL) {
 		/* The enums of table.h and link.h are in the same order. */
@@ -64,8 +83,12 @@ static void push_service(struct supervisor *s, struct service *service)
 		message.service.window = (uint16_t)want->window;
 		message.service.take_timeout_ms = want->take_timeout_ms;
 		message.service.max_registered = want->max_registered;
-		message.service.supervised = service_wanted(service);
+		message.service.paused = service->pause.on;
+		/* Also when it is down: then what was taken back waits for `up`, as those in the backlog do. */
+		message.service.supervised =
+			want->start == START_EXTERNAL || !want->has_server ? 0 : want->server->instances;
 	}
+	service->pushed_to = s->dispatcher.generation;
 	dispatcher_send(s, &message, NULL, 0);
 }
 
@@ -105,9 +128,10 @@ static void push_slot(struct supervisor *s, struct slot *slot)
 	message.server = slot->record;
 	if (slot->dead)
 		message.server.flags |= LINK_SERVER_DEAD;
-	else if (slot->server->phase == PHASE_DRAINING)
-		message.server.flags |= LINK_SERVER_DRAINING;
+	else if (slot->server->phase >= PHASE_DRAINING && slot->server->phase <= PHASE_KILLING)
+		message.server.flags |= LINK_SERVER_DRAINING; /* it ends: nothing new may go to it */
 	slot->told = true;
+	slot->waited = 0;
 	dispatcher_send(s, &message, fds, slot->lifeline >= 0 ? 3 : 2);
 }
 
@@ -125,6 +149,7 @@ void push_table(struct supervisor *s)
 
 	if (s->dispatcher.phase != DISPATCHER_RUNNING && s->dispatcher.phase != DISPATCHER_LOADING)
 		return;
+	ev_timer_stop(s->loop, &s->push_again);
 	bool first = s->dispatcher.pushes == 0;
 	s->dispatcher.pushes++;
 	push_begin(s, first);

@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "servers.h"
+#include "upgrade.h"
 
 #define LOOK_S 0.02
 #define LOOKS_MOST 250u /* 5 s: what is left then has its KILL pending and will not run again */
@@ -71,6 +74,63 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 	look_at_groups(s);
 }
 
+/* Calls `each` for every child, as the kernel lists them; nothing where it does not. */
+static void each_child(struct supervisor *s, void (*each)(struct supervisor *, pid_t))
+{
+	char path[64];
+	long pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return;
+	while (fscanf(file, "%ld", &pid) == 1)
+		if (pid > 1)
+			each(s, (pid_t)pid);
+	fclose(file);
+}
+
+int reap_inherited(struct supervisor *s, pid_t pid)
+{
+	pid_t *more = reallocarray(s->inherited, s->inherited_count + 1, sizeof(*more));
+
+	if (more == NULL)
+		return -ENOMEM;
+	s->inherited = more;
+	more[s->inherited_count++] = pid;
+	return 0;
+}
+
+static void inherit(struct supervisor *s, pid_t pid)
+{
+	if (reap_inherited(s, pid) < 0)
+		log_line(s, LEVEL_WARNING, NULL, "%s; pid %d will be ended with the daemon", strerror(ENOMEM),
+			 (int)pid);
+}
+
+/* NULL: not one of those. */
+static pid_t *find_inherited(const struct supervisor *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->inherited_count; i++)
+		if (s->inherited[i] == pid)
+			return &s->inherited[i];
+	return NULL;
+}
+
+/* The number may mean another process from now on. */
+static void forget_inherited(struct supervisor *s, pid_t pid)
+{
+	pid_t *inherited = find_inherited(s, pid);
+
+	if (inherited != NULL)
+		*inherited = 0;
+}
+
+void reap_inherit(struct supervisor *s)
+{
+	each_child(s, inherit);
+}
+
 static void reap(struct supervisor *s, pid_t pid)
 {
 	struct server *server = server_by_pid(s, pid);
@@ -81,28 +141,39 @@ static void reap(struct supervisor *s, pid_t pid)
 		kill(-pid, SIGKILL);
 	if (waitpid(pid, &status, WNOHANG) != pid)
 		return;
+	forget_inherited(s, pid);
 	if (server != NULL)
 		server_died(s, server, status);
 	else if (pid == s->dispatcher.pid)
 		dispatcher_ended(s, status);
 	else if (pid == s->logger.pid)
 		logger_ended(s, status);
-	/* Anybody else was left to us, their subreaper, by a server. */
+	else
+		upgrade_child_ended(s, pid, status);
+	/* Anybody else was left to us, their subreaper, by a server, or was a child of the program that became us. */
+}
+
+void reap_all(struct supervisor *s)
+{
+	for (;;) {
+		siginfo_t info = {0};
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
+			if (errno == EINTR)
+				continue; /* nobody says again that a child ended */
+			break;
+		}
+		if (info.si_pid == 0)
+			break;
+		reap(s, info.si_pid);
+	}
+	look_at_groups(s);
 }
 
 static void on_child(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)watcher;
 	(void)events;
-	struct supervisor *s = ev_userdata(loop);
-
-	for (;;) {
-		siginfo_t info = {0};
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-			break;
-		reap(s, info.si_pid);
-	}
-	look_at_groups(s);
+	reap_all(ev_userdata(loop));
 }
 
 void reap_start(struct supervisor *s)
@@ -116,36 +187,26 @@ void reap_start(struct supervisor *s)
 	ev_signal_start(s->loop, &s->sigchld);
 }
 
-/* How many of our children got KILL; 0 also when this kernel does not tell its children. */
-static unsigned kill_children(void)
+static void kill_stray(struct supervisor *s, pid_t pid)
 {
-	char path[64], text[4096];
-	unsigned count = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	ssize_t length = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[length > 0 ? length : 0] = '\0';
-	for (char *at = text, *end;; at = end) {
-		long pid = strtol(at, &end, 10);
-		if (end == at || pid <= 1)
-			break;
-		kill((pid_t)pid, SIGKILL);
-		count++;
-	}
-	return count;
+	if (find_inherited(s, pid) != NULL)
+		return;
+	kill(pid, SIGKILL);
+	s->strays++;
 }
 
-void reap_strays(void)
+void reap_strays(struct supervisor *s)
 {
 	/* Their children come to us as they die: look until there are none, for a second at most. */
-	for (unsigned i = 0; i < 100 && kill_children() > 0; i++) {
+	for (unsigned i = 0; i < 100; i++) {
 		struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			continue;
+		pid_t pid;
+		s->strays = 0;
+		each_child(s, kill_stray);
+		if (s->strays == 0)
+			break;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			forget_inherited(s, pid);
 		nanosleep(&pause, NULL);
 	}
 }

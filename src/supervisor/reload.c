@@ -8,23 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
+#include "listeners.h"
+#include "logging.h"
+#include "services.h"
 
 static void add(struct diagnostics *to, enum severity severity, const char *text)
 {
-	struct diagnostic *grown = realloc(to->item, (to->count + 1) * sizeof(*grown));
-
-	if (grown == NULL)
-		return;
-	to->item = grown;
-	char *copy = strdup(text);
-	if (copy == NULL)
-		return;
-	to->item[to->count++] = (struct diagnostic){.severity = severity, .text = copy};
-	if (severity == MISTAKE)
-		to->mistakes++;
-	else
-		to->warnings++;
+	/* Without memory the line is missing; what it is about happens all the same. */
+	(void)diagnostics_add(to, severity, text);
 }
 
 static void copy(struct diagnostics *to, const struct diagnostics *from)
@@ -45,10 +37,22 @@ static void tell_begin(struct supervisor *s)
 	notify_send(s, text);
 }
 
+/* `status` shows the first one: a reason, not a warning that came before it. */
+static void keep_problems(struct supervisor *s, const struct diagnostics *from)
+{
+	s->reload_problems = (struct diagnostics){0};
+	for (size_t i = 0; i < from->count; i++)
+		if (from->item[i].severity == MISTAKE)
+			add(&s->reload_problems, MISTAKE, from->item[i].text);
+	for (size_t i = 0; i < from->count; i++)
+		if (from->item[i].severity != MISTAKE)
+			add(&s->reload_problems, from->item[i].severity, from->item[i].text);
+}
+
 static int refused(struct supervisor *s, const struct diagnostics *diagnostics)
 {
 	s->reload_ok = false;
-	copy(&s->reload_problems, diagnostics);
+	keep_problems(s, diagnostics);
 	for (size_t i = 0; i < diagnostics->count; i++)
 		log_line(s, diagnostics->item[i].severity == MISTAKE ? LEVEL_ERROR : LEVEL_WARNING, NULL,
 			 "%s", diagnostics->item[i].text);
@@ -61,65 +65,41 @@ static int refused(struct supervisor *s, const struct diagnostics *diagnostics)
 static int prepare(struct supervisor *s, const struct table *table, struct diagnostics *diagnostics)
 {
 	struct limits_needed needed;
-	struct table_diff diff;
 	char problem[LOGGER_LINE];
 
 	limits_needed(table, &needed);
-	if (limits_raise(&needed, problem, sizeof(problem)) < 0 ||
-	    targets_apply(s, table, problem, sizeof(problem)) < 0) {
+	if (limits_raise(&needed, problem, sizeof(problem)) < 0) {
 		add(diagnostics, MISTAKE, problem);
 		return -1;
 	}
-	if (table_diff(s->table, table, &diff) < 0) {
-		add(diagnostics, MISTAKE, "no memory for the new table");
-		return -1;
-	}
-	if (diff.needs_restart)
+	if (table_needs_restart(s->table, table))
 		add(diagnostics, WARNING,
 		    "warning: runtime-dir, pidfile and dispatcher { } change only at a restart: the old ones "
 		    "stay in force");
-	table_diff_free(&diff);
 	return 0;
-}
-
-/* Who asked gets to know which, and why; the log has it already. */
-static void add_unbound(const struct supervisor *s, struct diagnostics *diagnostics)
-{
-	for (const struct service *service = s->services; service != NULL; service = service->next)
-		for (const struct listener *one = service->listeners; one != NULL; one = one->next) {
-			char address[ADDRESS_TEXT], text[512];
-			if (one->fd >= 0 || service->want == NULL)
-				continue;
-			const char *hint = listen_hint(one->error, &one->want->address);
-			snprintf(text, sizeof(text),
-				 "%s:%u: warning: %s: listen: cannot listen on %s: %s%s%s; it is tried again",
-				 one->want->origin.file, one->want->origin.line, service->name,
-				 address_format(&one->want->address, address), strerror(one->error),
-				 hint[0] != '\0' ? "; " : "", hint);
-			add(diagnostics, WARNING, text);
-		}
 }
 
 static int take(struct supervisor *s, struct table *table, struct diagnostics *diagnostics)
 {
 	struct diagnostics warnings;
+	char problem[LOGGER_LINE];
 
 	copy(&warnings, diagnostics);
-	int unbound = apply_table(s, table, &warnings);
-	if (unbound < 0) {
+	int result = apply_table(s, table, &warnings, problem, sizeof(problem));
+	if (result < 0) {
 		diagnostics_free(&warnings);
 		table_free(table);
 		add(diagnostics, MISTAKE,
-		    unbound == -ENOMEM ? "no memory for the new table" : strerror(-unbound));
+		    problem[0] != '\0'  ? problem
+		    : result == -ENOMEM ? "no memory for the new table"
+					: strerror(-result));
 		return refused(s, diagnostics);
 	}
 	s->reload_ok = true;
 	for (size_t i = 0; i < diagnostics->count; i++)
 		log_line(s, LEVEL_WARNING, NULL, "%s", diagnostics->item[i].text);
 	log_line(s, LEVEL_NOTICE, NULL, "reloaded %s", s->config_file);
-	if (unbound > 0)
-		add_unbound(s, diagnostics);
-	return unbound > 0 ? 1 : 0;
+	return 0;
 }
 
 int reload_table(struct supervisor *s, struct diagnostics *diagnostics)
@@ -147,4 +127,25 @@ int reload_table(struct supervisor *s, struct diagnostics *diagnostics)
 	}
 	notify_send(s, "READY=1\n");
 	return code;
+}
+
+unsigned reload_unbound(const struct supervisor *s, struct diagnostics *diagnostics)
+{
+	unsigned count = 0;
+
+	for (const struct service *service = s->services; service != NULL; service = service->next)
+		for (const struct listener *one = service->listeners; one != NULL; one = one->next) {
+			char address[ADDRESS_TEXT], text[512];
+			if (one->fd >= 0 || service->want == NULL)
+				continue;
+			const char *hint = listen_hint(one->error, &one->want->address);
+			snprintf(text, sizeof(text),
+				 "%s:%u: warning: %s: listen: cannot listen on %s: %s%s%s; it is tried again",
+				 one->want->origin.file, one->want->origin.line, service->name,
+				 address_format(&one->want->address, address), strerror(one->error),
+				 hint[0] != '\0' ? "; " : "", hint);
+			add(diagnostics, WARNING, text);
+			count++;
+		}
+	return count;
 }

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include "supervisor.h"
+#include "servers.h"
 
 /* delay, doubled for every failure after the first, never above its bound. */
 static uint32_t growing(uint32_t delay, uint32_t bound, unsigned failures)

@@ -5,15 +5,24 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "control_socket.h"
+#include "helpers.h"
+#include "lifecycle.h"
+#include "logging.h"
 #include "lust.h"
-#include "supervisor.h"
+#include "services.h"
+#include "slots.h"
+#include "upgrade.h"
 
+#define MMAP_THRESHOLD (128 * 1024)
 #define EXIT_TABLE 78
 
 static struct table *read_table(struct supervisor *s, struct diagnostics *diagnostics)
@@ -101,14 +110,14 @@ static int raise_limits(struct supervisor *s, const struct table *table)
 	return -1;
 }
 
-static int open_targets(struct supervisor *s, const struct table *table)
+static int apply_first(struct supervisor *s, struct table *table, struct diagnostics *warnings)
 {
-	char problem[LOGGER_LINE] = "";
+	char problem[LOGGER_LINE];
+	int result = apply_table(s, table, warnings, problem, sizeof(problem));
 
-	if (targets_apply(s, table, problem, sizeof(problem)) == 0)
-		return 0;
-	log_line(s, LEVEL_ERROR, NULL, "%s", problem[0] != '\0' ? problem : strerror(ENOMEM));
-	return -1;
+	if (problem[0] != '\0')
+		log_line(s, LEVEL_ERROR, NULL, "%s", problem);
+	return result;
 }
 
 static int start_helpers(struct supervisor *s)
@@ -134,7 +143,7 @@ static void say_users(struct supervisor *s, const struct table *table)
 			 (unsigned)geteuid());
 }
 
-/* From the lock to the loop.  0, or the exit code after one clear line (for apply_table: one an address). */
+/* From the lock to the loop.  0, or the exit code after one clear line (for apply_first: one an address). */
 static int set_up(struct supervisor *s, struct table *table, struct diagnostics *warnings, bool daemonized)
 {
 	pid_t holder;
@@ -147,10 +156,10 @@ static int set_up(struct supervisor *s, struct table *table, struct diagnostics 
 	if (busy < 0 || take_pidfile(s) < 0 || raise_limits(s, table) < 0)
 		return 1;
 	orphans_end(s);
-	if (runtime_dir_jail(s) < 0 || make_board(s) < 0 || open_targets(s, table) < 0)
+	if (runtime_dir_jail(s) < 0 || make_board(s) < 0)
 		return 1;
 	say_users(s, table);
-	if (apply_table(s, table, warnings) < 0)
+	if (apply_first(s, table, warnings) < 0)
 		return 1;
 	if (control_open(s) < 0 || runtime_dir_door(s) < 0)
 		return 1;
@@ -172,7 +181,7 @@ void supervisor_started(struct supervisor *s)
 static void tear_down(struct supervisor *s)
 {
 	/* Who is left: strangers that servers left to us; after a failed start, dispatcher and logger. */
-	reap_strays();
+	reap_strays(s);
 	slots_release(s);
 	while (s->services != NULL) {
 		struct service *service = s->services;
@@ -203,34 +212,79 @@ static void release(struct supervisor *s)
 	diagnostics_free(&s->warnings);
 	diagnostics_free(&s->reload_problems);
 	log_free(s);
+	upgrade_close(s);
 	free(s->runtime_dir);
 	free(s->pidfile);
 	free(s->jail);
 	free(s->notify_socket);
+	free(s->inherited);
 	free((char *)(uintptr_t)s->config_file);
 	if (s->loop != NULL)
 		ev_loop_destroy(s->loop);
 	free(s);
 }
 
-static struct supervisor *supervisor_new(const struct run_options *options)
+/* Servers from outside bring ids of a former daemon, whose generations must not look like ours. */
+static uint32_t draw_epoch(void)
+{
+	uint32_t epoch;
+
+	if (getrandom(&epoch, sizeof(epoch), GRND_NONBLOCK) != (ssize_t)sizeof(epoch))
+		epoch = (uint32_t)(clock_ms() ^ (uint64_t)getpid() << 16);
+	return epoch & INT16_MAX; /* in 16 bits, with all the dispatchers that a daemon will have */
+}
+
+struct supervisor *supervisor_blank(void)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
+	/* Left to itself, malloc() takes ever larger pieces from the heap, and an old table's leave holes there. */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+	s->privileged = privilege_full();
+	s->reload_ok = true;
+	s->runtime_dir_fd = s->lock_fd = s->door_fd = s->pidfile_fd = s->board_fd = s->groups_fd = -1;
+	s->control_fd = s->start_pipe = s->logger.theirs = -1;
+	s->dispatcher.link.fd = s->logger.link.fd = s->dispatcher.exec_error = s->logger.exec_error = -1;
+	s->dispatcher.events[0] = s->dispatcher.events[1] = -1;
+	s->dispatcher.epoch = draw_epoch();
+	return s;
+}
+
+static struct supervisor *supervisor_new(const struct run_options *options)
+{
+	struct supervisor *s = supervisor_blank();
+
+	if (s == NULL)
+		return NULL;
 	s->config_file = absolute(options->config_file);
 	s->runtime_dir_option = options->runtime_dir;
-	s->privileged = privilege_full();
 	s->foreground = !options->daemonize;
 	s->verbose = options->verbose;
 	s->started_ms = clock_ms();
-	s->reload_ok = true;
-	s->runtime_dir_fd = s->lock_fd = s->door_fd = s->pidfile_fd = s->board_fd = s->groups_fd = -1;
-	s->control_fd = s->start_pipe = -1;
-	s->dispatcher.link.fd = s->logger.link.fd = s->dispatcher.exec_error = s->logger.exec_error = -1;
-	s->dispatcher.events[0] = s->dispatcher.events[1] = -1;
-	return s;
+	if (s->config_file != NULL && upgrade_open(s) == 0)
+		return s;
+	release(s);
+	return NULL;
+}
+
+/* Ends twice or more when `upgrade` was tried and failed. */
+static int loop(struct supervisor *s)
+{
+	do
+		ev_run(s->loop, 0);
+	while (upgrade_exec(s));
+	return s->exit_code;
+}
+
+int supervisor_go_on(struct supervisor *s)
+{
+	int code = loop(s);
+
+	tear_down(s);
+	release(s);
+	return code;
 }
 
 static int serve(struct supervisor *s, struct table *table, struct diagnostics *warnings, bool daemonized)
@@ -242,11 +296,10 @@ static int serve(struct supervisor *s, struct table *table, struct diagnostics *
 		return 1;
 	}
 	ev_set_userdata(s->loop, s);
+	reap_inherit(s);
 	int code = set_up(s, table, warnings, daemonized);
-	if (code < 0) {
-		ev_run(s->loop, 0);
-		code = s->exit_code;
-	}
+	if (code < 0)
+		code = loop(s);
 	if (s->table == NULL) {
 		table_free(table);
 		diagnostics_free(warnings);
@@ -263,9 +316,8 @@ int supervisor_run(const struct run_options *options)
 	daemonize_standard_fds(!options->daemonize);
 	signals_block();
 	struct supervisor *s = supervisor_new(options);
-	if (s == NULL || s->config_file == NULL) {
+	if (s == NULL) {
 		fprintf(stderr, "lust-inetd: %s\n", strerror(ENOMEM));
-		free(s);
 		return 1;
 	}
 	notify_open(s);

@@ -14,7 +14,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
+#include "logging.h"
+
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 #define DOOR "register.sock"
 #define DOOR_BACKLOG 128
@@ -129,20 +134,25 @@ int runtime_dir_jail(struct supervisor *s)
 static int door_bind(struct supervisor *s, int fd, const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int on = 1;
+	int on = 1, off = 0;
 
 	memcpy(address.sun_path, path, strlen(path));
 	/* Before listen: messages that arrive before SO_PASSCRED carry no credentials. */
 	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
 		return -errno;
+	/* Nobody pushes descriptors at the door, whose close() could hang (FUSE): visitors inherit this when they
+	   connect.  Where the kernel is older, the dispatcher receives and closes them. */
+	(void)!setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
 	/* We hold the lock: what lies there is a dead daemon's. */
 	if (unlinkat(s->runtime_dir_fd, DOOR, 0) < 0 && errno != ENOENT)
 		return -errno;
 	mode_t before = umask(0111);
 	int result = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(before);
-	if (result == 0 && listen(fd, DOOR_BACKLOG) < 0)
+	if (result == 0 && listen(fd, DOOR_BACKLOG) < 0) {
 		result = -errno;
+		(void)unlinkat(s->runtime_dir_fd, DOOR, 0); /* ours, and of no use */
+	}
 	return result;
 }
 

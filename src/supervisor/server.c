@@ -10,9 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lust.h"
-#include "supervisor.h"
+#include "control_socket.h"
+#include "helpers.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "roll.h"
+#include "server_pidfile.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
 
+#define KILLED_MS 5000u   /* KILL ends everything but what hangs in the kernel */
 #define STARTS_A_TURN 16u /* forks in one turn of the loop: the rest of the loop has its say between them */
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
@@ -52,8 +60,7 @@ void server_remove(struct supervisor *s, struct server *server)
 	sources_forget(s, server);
 	if (server->exec_error >= 0)
 		close(server->exec_error);
-	if (server->pidfile_fd >= 0)
-		lust_pidfile_close(server->pidfile_fd, server->pidfile_path);
+	server_pidfile_release(server);
 	free(server->pidfile_path);
 	free(server);
 }
@@ -105,11 +112,25 @@ void server_start(struct supervisor *s, struct server *server)
 		server_ended(s, server);
 		return;
 	}
-	log_line(s, LEVEL_INFO, server->service->name, "server %u (pid %d) started", server->instance,
-		 (int)server->pid);
-	server_phase(s, server, PHASE_STARTING, want->server.ready_timeout_ms);
+	log_line(s, LEVEL_INFO, server->service->name, "server %u (pid %d) started%s", server->instance,
+		 (int)server->pid, server->newcomer ? ", to take over from the old one" : "");
+	server_phase(s, server, PHASE_STARTING, want->server->ready_timeout_ms);
 	push_server(s, server);
 	control_service_changed(s, server->service);
+}
+
+void server_start_soon(struct supervisor *s, struct server *server)
+{
+	/* By its timer, so that a thousand starts do not keep the loop from everybody else. */
+	server->failures = 0;
+	server->last_exit[0] = '\0';
+	server_phase(s, server, PHASE_BACKOFF, 1);
+}
+
+bool server_is_at_rest(const struct server *server)
+{
+	return server->phase == PHASE_BACKOFF || server->phase == PHASE_STOPPED ||
+	       server->phase == PHASE_FAILED;
 }
 
 /* A server from outside is not ours to signal: it is let go. */
@@ -124,10 +145,33 @@ static void forget(struct supervisor *s, struct server *server)
 	server_remove(s, server);
 }
 
+static void let_go(struct supervisor *s, struct server *server)
+{
+	struct service *service = server->service;
+
+	forget(s, server);
+	control_service_changed(s, service);
+	service_sweep(s);
+	stop_check(s);
+}
+
+static void tell_drain(struct supervisor *s, const struct server *server)
+{
+	struct link_message message = {.version = LINK_VERSION,
+				       .type = LINK_DRAIN,
+				       .slot = {.slot = server->slot, .generation = server->generation}};
+
+	/* Without a dispatcher the next one is told with the table. */
+	dispatcher_send(s, &message, NULL, 0);
+}
+
 static void signal_stop(struct supervisor *s, struct server *server)
 {
 	struct service *service = server->service;
 
+	/* Its REGISTER may be on the way: nobody must be handed to a server that is about to end. */
+	if (server->phase != PHASE_DRAINING)
+		tell_drain(s, server);
 	/* Its leader is our child and not reaped: the number is still its own.  One that was stopped must go on to obey. */
 	kill(server->pid, service->stop_signal);
 	kill(server->pid, SIGCONT);
@@ -139,26 +183,33 @@ static void kill_group(struct supervisor *s, struct server *server)
 	/* A child that did not come to its own session yet is no group: then it is alone. */
 	if (kill(-server->pid, SIGKILL) < 0)
 		kill(server->pid, SIGKILL);
-	server_phase(s, server, PHASE_KILLING, 0);
+	server_phase(s, server, PHASE_KILLING, KILLED_MS);
+}
+
+bool server_hangs(const struct server *server)
+{
+	return server->phase == PHASE_KILLING && server->pid != 0 && !ev_is_active(&server->timer);
+}
+
+/* It keeps its place, and what it holds, until it ends after all; only the daemon's end does not wait for that. */
+static void kill_timeout(struct supervisor *s, const struct server *server)
+{
+	log_line(s, LEVEL_ERROR, server->service->name,
+		 "server %u (pid %d) hangs in the kernel and does not end", server->instance,
+		 (int)server->pid);
+	stop_check(s);
 }
 
 static void drain(struct supervisor *s, struct server *server)
 {
-	struct link_message message = {.version = LINK_VERSION,
-				       .type = LINK_DRAIN,
-				       .slot = {.slot = server->slot, .generation = server->generation}};
-
-	/* Without a dispatcher the next one is told with the table. */
-	dispatcher_send(s, &message, NULL, 0);
+	tell_drain(s, server);
 	server_phase(s, server, PHASE_DRAINING,
 		     server->service->drain_timeout_ms > 0 ? server->service->drain_timeout_ms : 1);
 }
 
 static void stop_external(struct supervisor *s, struct server *server, bool with_drain)
 {
-	bool can_drain = with_drain && !(s->stopping && !dispatcher_pushed(s));
-
-	if (!can_drain)
+	if (!with_drain)
 		forget(s, server);
 	else if (server->phase != PHASE_DRAINING)
 		drain(s, server);
@@ -177,15 +228,13 @@ void server_stop(struct supervisor *s, struct server *server, bool with_drain)
 	case PHASE_FAILED:
 		server_remove(s, server);
 		break;
+	case PHASE_STARTING:
+		/* Its REGISTERED may be on the way to us, and clients on the way to it: the dispatcher knows. */
 	case PHASE_READY:
 		if (with_drain && !(s->stopping && !dispatcher_pushed(s)))
 			drain(s, server);
 		else
 			signal_stop(s, server);
-		break;
-	case PHASE_STARTING:
-		/* It holds no connection yet. */
-		signal_stop(s, server);
 		break;
 	case PHASE_DRAINING:
 		if (!with_drain)
@@ -203,6 +252,8 @@ void server_misbehaved(struct supervisor *s, struct server *server, const char *
 		 (int)server->pid, why);
 	server->misbehaved = true;
 	snprintf(server->last_exit, sizeof(server->last_exit), "%s", why);
+	if (server->newcomer && !server->retiring)
+		roll_refused(s, server);
 	signal_stop(s, server);
 	control_service_changed(s, server->service);
 }
@@ -217,24 +268,21 @@ void server_registered(struct supervisor *s, struct server *server)
 	server_phase(s, server, PHASE_READY, 0);
 	log_line(s, LEVEL_DEBUG, server->service->name, "server %u (pid %d) is ready", server->instance,
 		 (int)server->pid);
+	if (server->newcomer)
+		roll_take_over(s, server);
 	control_service_changed(s, server->service);
 	service_reconcile(s, server->service);
 }
 
 void server_idle(struct supervisor *s, struct server *server)
 {
-	struct service *service = server->service;
-
 	if (server->phase != PHASE_DRAINING)
 		return;
 	if (!server->external) {
 		signal_stop(s, server);
 		return;
 	}
-	forget(s, server);
-	control_service_changed(s, service);
-	service_sweep(s);
-	stop_check(s);
+	let_go(s, server);
 }
 
 void server_left(struct supervisor *s, struct server *server, const char *reason)
@@ -253,6 +301,18 @@ void server_left(struct supervisor *s, struct server *server, const char *reason
 	control_service_changed(s, server->service);
 }
 
+static void ready_timeout(struct supervisor *s, struct server *server)
+{
+	if (!server->external) {
+		server_misbehaved(s, server, "did not register within ready-timeout");
+		return;
+	}
+	log_line(s, LEVEL_WARNING, server->service->name,
+		 "server from outside (pid %d) was let in and did not register in time: let go",
+		 (int)server->pid);
+	let_go(s, server);
+}
+
 static void drain_timeout(struct supervisor *s, struct server *server)
 {
 	log_line(s, LEVEL_WARNING, server->service->name,
@@ -262,9 +322,7 @@ static void drain_timeout(struct supervisor *s, struct server *server)
 		signal_stop(s, server);
 		return;
 	}
-	forget(s, server);
-	service_sweep(s);
-	stop_check(s);
+	let_go(s, server);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -278,7 +336,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		server_start(s, server);
 		break;
 	case PHASE_STARTING:
-		server_misbehaved(s, server, "did not register within ready-timeout");
+		ready_timeout(s, server);
 		break;
 	case PHASE_DRAINING:
 		drain_timeout(s, server);
@@ -289,8 +347,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 			 (int)server->pid);
 		kill_group(s, server);
 		break;
-	case PHASE_READY:
 	case PHASE_KILLING:
+		if (server_hangs(server))
+			kill_timeout(s, server);
+		else
+			roll_last_words(s, server);
+		break;
+	case PHASE_READY:
 	case PHASE_STOPPED:
 	case PHASE_FAILED:
 		break;

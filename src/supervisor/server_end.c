@@ -9,8 +9,14 @@
 #include <unistd.h>
 
 #include "child.h"
-#include "lust.h"
-#include "supervisor.h"
+#include "control_socket.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "roll.h"
+#include "server_pidfile.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
 
 /* The child wrote why it could not become the server; otherwise its status says all. */
 static void note_exit(struct server *server, int status)
@@ -45,14 +51,12 @@ static void release(struct supervisor *s, struct server *server)
 		runtime_dir_record(s, server->slot, 0, 0);
 	slot_died(s, server);
 	server->group = 0;
-	if (server->pidfile_fd >= 0)
-		lust_pidfile_close(server->pidfile_fd, server->pidfile_path);
-	server->pidfile_fd = -1;
+	server_pidfile_release(server);
 }
 
 static void decide(struct supervisor *s, struct server *server, pid_t pid)
 {
-	const struct table_server *want = &server->service->want->server;
+	const struct table_server *want = server->service->want->server;
 	const char *name = server->service->name;
 	struct restart_input input = {.policy = want->restart,
 				      .clean = server->clean,
@@ -94,10 +98,13 @@ void server_ended(struct supervisor *s, struct server *server)
 	struct service *service = server->service;
 	pid_t pid = server->group;
 
+	bool inherited = !server->retiring && !server->newcomer && roll_inherited(s, server);
 	release(s, server);
-	if (server->retiring || service->want == NULL) {
+	if (server->retiring || inherited || service->want == NULL) {
 		server_remove(s, server);
 		service_reconcile(s, service);
+	} else if (server->newcomer) {
+		roll_newcomer_ended(s, server);
 	} else {
 		decide(s, server, pid);
 	}

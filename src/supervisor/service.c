@@ -8,7 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "control_socket.h"
+#include "listeners.h"
+#include "logging.h"
+#include "roll.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
 
 struct service *service_new(struct supervisor *s, const char *name)
 {
@@ -16,7 +22,7 @@ struct service *service_new(struct supervisor *s, const char *name)
 
 	if (service == NULL)
 		return NULL;
-	service->index = index_take(s->service_used, BOARD_SERVICES, &s->service_next);
+	service->index = index_take(s->service_used, BOARD_SERVICES, &s->service_turn);
 	if (service->index == BOARD_NONE) {
 		free(service);
 		errno = ENOSPC;
@@ -70,7 +76,7 @@ unsigned service_wanted(const struct service *service)
 
 	if (want == NULL || service->down || want->start == START_EXTERNAL || !want->has_server)
 		return 0;
-	return want->server.instances;
+	return want->server->instances;
 }
 
 unsigned service_ready_count(const struct supervisor *s, const struct service *service)
@@ -80,20 +86,6 @@ unsigned service_ready_count(const struct supervisor *s, const struct service *s
 	for (const struct server *server = service->servers; server != NULL; server = server->next)
 		count += server->phase == PHASE_READY && !server_stalled(s, server);
 	return count;
-}
-
-static void start_now(struct supervisor *s, struct server *server)
-{
-	/* By its timer, so that a thousand starts do not keep the loop from everybody else. */
-	server->failures = 0;
-	server->last_exit[0] = '\0';
-	server_phase(s, server, PHASE_BACKOFF, 1);
-}
-
-static bool is_at_rest(const struct server *server)
-{
-	return server->phase == PHASE_BACKOFF || server->phase == PHASE_STOPPED ||
-	       server->phase == PHASE_FAILED;
 }
 
 /* Too many, or of a service that is gone: servers from outside go only with their service. */
@@ -116,7 +108,8 @@ static void fill_up(struct supervisor *s, struct service *service, unsigned want
 		return;
 	}
 	for (struct server *server = service->servers; server != NULL; server = server->next)
-		if (!server->external && server->instance <= wanted)
+		/* A replaced one is not in its place any more. */
+		if (!server->external && server->instance <= wanted && !server->replaced)
 			there[server->instance] = true;
 	for (unsigned instance = 1; instance <= wanted; instance++) {
 		if (there[instance])
@@ -126,44 +119,9 @@ static void fill_up(struct supervisor *s, struct service *service, unsigned want
 			log_line(s, LEVEL_ERROR, service->name, "no memory to start server %u", instance);
 			break;
 		}
-		start_now(s, server);
+		server_start_soon(s, server);
 	}
 	free(there);
-}
-
-/*
- * One after another: the next server of an older generation is stopped when all others are well.  The place that it
- * leaves is filled by service_reconcile() at its end.  One that does not come up again holds the rest back:
- * they go on serving as they are.
- */
-static void roll_on(struct supervisor *s, struct service *service)
-{
-	struct server *next = NULL;
-
-	for (struct server *server = service->servers; server != NULL; server = server->next) {
-		if (server->external)
-			continue;
-		bool outdated = server->built != service->generation;
-		if (server->retiring ||
-		    (!outdated && server->phase != PHASE_READY && server->phase != PHASE_STOPPED))
-			return;
-		if (outdated && server->phase != PHASE_STOPPING && server->phase != PHASE_KILLING &&
-		    next == NULL)
-			next = server;
-	}
-	if (next != NULL)
-		server_stop(s, next, true);
-}
-
-/* What does not run starts with the new settings at once. */
-static void refresh_resting(struct supervisor *s, struct service *service)
-{
-	for (struct server *server = service->servers; server != NULL; server = server->next) {
-		if (server->external || server->built == service->generation || !is_at_rest(server))
-			continue;
-		server->built = service->generation;
-		start_now(s, server);
-	}
 }
 
 void service_reconcile(struct supervisor *s, struct service *service)
@@ -176,23 +134,22 @@ void service_reconcile(struct supervisor *s, struct service *service)
 	if (s->stopping || service->want == NULL)
 		return;
 	fill_up(s, service, wanted);
-	refresh_resting(s, service);
 	roll_on(s, service);
 }
 
-static bool has_own_servers(const struct service *service)
+bool service_has_own(const struct service *service)
 {
 	return service->want != NULL && service->want->start != START_EXTERNAL && service->want->has_server;
 }
 
 int service_up(struct supervisor *s, struct service *service)
 {
-	if (!has_own_servers(service))
+	if (!service_has_own(service))
 		return -EOPNOTSUPP;
 	service->down = false;
 	for (struct server *server = service->servers; server != NULL; server = server->next)
-		if (!server->external && !server->retiring && is_at_rest(server))
-			start_now(s, server);
+		if (!server->external && !server->retiring && server_is_at_rest(server))
+			server_start_soon(s, server);
 	service_reconcile(s, service);
 	control_service_changed(s, service);
 	return 0;
@@ -200,20 +157,9 @@ int service_up(struct supervisor *s, struct service *service)
 
 int service_down(struct supervisor *s, struct service *service)
 {
-	if (!has_own_servers(service))
+	if (!service_has_own(service))
 		return -EOPNOTSUPP;
 	service->down = true;
-	service_reconcile(s, service);
-	control_service_changed(s, service);
-	return 0;
-}
-
-int service_roll(struct supervisor *s, struct service *service)
-{
-	if (!has_own_servers(service))
-		return -EOPNOTSUPP;
-	service->down = false;
-	service->generation++;
 	service_reconcile(s, service);
 	control_service_changed(s, service);
 	return 0;

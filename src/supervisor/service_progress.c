@@ -3,11 +3,12 @@
  *
  * SPDX-License-Identifier: ISC
  */
-#include "supervisor.h"
+#include "roll.h"
+#include "services.h"
 
 static enum service_progress progress_of(const struct service *service, const struct server *server)
 {
-	if (server->retiring)
+	if (server->newcomer)
 		return PROGRESS_UNDER_WAY;
 	switch (server->phase) {
 	case PHASE_READY:
@@ -26,16 +27,30 @@ static enum service_progress progress_of(const struct service *service, const st
 	return PROGRESS_UNDER_WAY;
 }
 
+/* Everybody has to be gone. */
+static enum service_progress progress_down(const struct service *service)
+{
+	for (const struct server *server = service->servers; server != NULL; server = server->next)
+		if (!server->external)
+			return PROGRESS_UNDER_WAY;
+	return PROGRESS_DONE;
+}
+
 enum service_progress service_progress(const struct service *service)
 {
 	enum service_progress worst = PROGRESS_DONE;
 	unsigned count = 0;
 
+	if (service->down)
+		return progress_down(service);
+	if (roll_is_held(service))
+		return PROGRESS_FAILED;
 	for (const struct server *server = service->servers; server != NULL; server = server->next) {
-		if (server->external)
+		/* Nobody waits for those that only finish what they hold. */
+		if (server->external || server->retiring)
 			continue;
 		enum service_progress progress = progress_of(service, server);
-		count++;
+		count += !server->newcomer;
 		if (progress > worst)
 			worst = progress;
 	}

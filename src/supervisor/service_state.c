@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "listeners.h"
+#include "roll.h"
+#include "services.h"
+#include "slots.h"
 
 struct count {
 	unsigned ready, starting, backoff, stopped, stalled, failed, ending, external;
@@ -19,6 +22,9 @@ static struct count count_servers(const struct supervisor *s, const struct servi
 
 	for (const struct server *server = service->servers; server != NULL; server = server->next) {
 		count.external += server->external;
+		/* While it comes up, the current one of its instance serves. */
+		if (server->newcomer)
+			continue;
 		switch (server->phase) {
 		case PHASE_READY:
 			if (server_stalled(s, server)) {
@@ -145,15 +151,55 @@ static bool is_stopped(const struct service *service, const struct count *count,
 	return true;
 }
 
-static bool is_full(const struct board_reading *reading, const struct count *count, char reason[160])
+/* "03:12", with the date unless it is today's. */
+static const char *clock_text(uint64_t moment_s, char text[20])
+{
+	time_t at = (time_t)moment_s, now = time(NULL);
+	struct tm then, today;
+
+	if (localtime_r(&at, &then) == NULL || localtime_r(&now, &today) == NULL)
+		return "?";
+	bool same_day = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
+	strftime(text, 20, same_day ? "%H:%M" : "%Y-%m-%d %H:%M", &then);
+	return text;
+}
+
+static bool is_paused(const struct service *service, char reason[160])
+{
+	char since[20], who[16] = "root";
+
+	if (!service->pause.on)
+		return false;
+	if (service->pause.by != 0)
+		snprintf(who, sizeof(who), "uid %u", (unsigned)service->pause.by);
+	snprintf(reason, 160, "paused by %s since %.16s: `lust-inetd resume %.63s` goes on", who,
+		 clock_text(service->pause.since_s, since), service->name);
+	return true;
+}
+
+/* With `done` it may be the dispatcher that has no room. */
+static bool kept_full(const struct supervisor *s, const struct service *service)
+{
+	return service->want != NULL && service->want->acknowledge == ACKNOWLEDGE_DONE &&
+	       atomic_load_explicit(&s->board->held_full, memory_order_relaxed);
+}
+
+static bool is_full(const struct supervisor *s, const struct service *service,
+		    const struct board_reading *reading, const struct count *count, char reason[160])
 {
 	uint64_t now = clock_ms();
 
 	if (reading->full_since_ms == 0 || reading->full_since_ms > now || count->ready == 0)
 		return false;
 	double waited = (double)(now - reading->full_since_ms) / 1000.;
-	snprintf(reason, 160, "no server has room for %.1f s; raise instances, or the servers' capacity",
-		 waited);
+	if (kept_full(s, service))
+		snprintf(reason, 160,
+			 "no room to keep more connections until DONE for %.1f s; raise the hard limit of "
+			 "open files, or acknowledge = taken",
+			 waited);
+	else
+		snprintf(reason, 160,
+			 "no server has room for %.1f s; raise instances, or the servers' capacity", waited);
 	return true;
 }
 
@@ -184,6 +230,10 @@ static bool is_degraded(const struct service *service, const struct count *count
 		say_server(count->stopped_one, "not started again (restart)", reason);
 		return true;
 	}
+	if (roll_is_held(service)) {
+		roll_reason(service, reason);
+		return true;
+	}
 	return false;
 }
 
@@ -210,7 +260,9 @@ enum control_service_state service_state(const struct supervisor *s, const struc
 		return SERVICE_FAILED;
 	if (is_stopped(service, &count, reason))
 		return SERVICE_STOPPED;
-	if (is_full(reading, &count, reason))
+	if (is_paused(service, reason))
+		return SERVICE_PAUSED;
+	if (is_full(s, service, reading, &count, reason))
 		return SERVICE_FULL;
 	if (is_degraded(service, &count, reason, until_s))
 		return SERVICE_DEGRADED;

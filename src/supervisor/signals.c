@@ -7,7 +7,10 @@
 #include <signal.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "services.h"
+#include "upgrade.h"
 
 static void ours(sigset_t *set)
 {
@@ -27,6 +30,14 @@ void signals_block(void)
 	ours(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+}
+
+void signals_unblock(void)
+{
+	sigset_t set;
+
+	ours(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -60,8 +71,7 @@ static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)watcher;
 	(void)events;
-	log_line(ev_userdata(loop), LEVEL_WARNING, NULL,
-		 "SIGUSR2: upgrade is not supported yet; `lust-inetd restart` runs the programs now on disk");
+	upgrade_begin(ev_userdata(loop));
 }
 
 static void watch(struct supervisor *s, ev_signal *watcher, void (*call)(struct ev_loop *, ev_signal *, int),
@@ -79,8 +89,5 @@ void signals_start(struct supervisor *s)
 	watch(s, &s->sigusr1, on_reopen, SIGUSR1);
 	watch(s, &s->sigusr2, on_upgrade, SIGUSR2);
 	reap_start(s);
-
-	sigset_t set;
-	ours(&set);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	signals_unblock();
 }

@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "slots.h"
+
+#define RESTING 32u /* so many are unused before one is used again, as long as there are others */
+#define SETTLE_PINGS 10u /* SLOT_FREE is due within so many */
 
 int slots_init(struct supervisor *s)
 {
@@ -35,38 +39,65 @@ void slots_free(struct supervisor *s)
 	s->service_used = s->listener_used = NULL;
 }
 
-uint32_t index_take(uint8_t *used, uint32_t size, uint32_t *next)
+typedef bool index_is_used(const void *all, uint32_t index);
+
+static uint32_t count_unused(const void *all, index_is_used *is_used, uint32_t high)
 {
-	/* In turn, so that a number rests as long as possible before it means something else. */
-	for (uint32_t i = 0; i < size; i++) {
-		uint32_t index = (*next + i) % size;
-		if (used[index])
-			continue;
-		used[index] = 1;
-		*next = (index + 1) % size;
-		return index;
-	}
-	return BOARD_NONE;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < high; i++)
+		count += !is_used(all, i);
+	return count;
 }
 
-static uint32_t find_unused(struct supervisor *s)
+static bool find_unused(const void *all, index_is_used *is_used, struct index_turn *turn)
 {
-	for (uint32_t i = 0; i < BOARD_SLOTS; i++) {
-		uint32_t slot = (s->slot_next + i) % BOARD_SLOTS;
-		if (!s->slots[slot].used)
-			return slot;
+	while (turn->next < turn->high && is_used(all, turn->next))
+		turn->next++;
+	return turn->next < turn->high;
+}
+
+static uint32_t index_choose(const void *all, index_is_used *is_used, uint32_t size, struct index_turn *turn)
+{
+	for (bool again = false; !find_unused(all, is_used, turn);) {
+		if (turn->high < size && count_unused(all, is_used, turn->high) < RESTING) {
+			turn->next = turn->high;
+			turn->high = turn->high + RESTING < size ? turn->high + RESTING : size;
+		} else if (!again) {
+			turn->next = 0;
+			again = true;
+		} else {
+			return BOARD_NONE;
+		}
 	}
-	return BOARD_NONE;
+	return turn->next++;
+}
+
+static bool byte_is_used(const void *all, uint32_t index)
+{
+	return ((const uint8_t *)all)[index] != 0;
+}
+
+static bool slot_is_used(const void *all, uint32_t index)
+{
+	return ((const struct slot *)all)[index].used;
+}
+
+uint32_t index_take(uint8_t *used, uint32_t size, struct index_turn *turn)
+{
+	uint32_t index = index_choose(used, byte_is_used, size, turn);
+
+	if (index != BOARD_NONE)
+		used[index] = 1;
+	return index;
 }
 
 int slot_take(struct supervisor *s, struct server *server, int ours, int theirs, int lifeline)
 {
-	uint32_t number = find_unused(s);
+	uint32_t number = index_choose(s->slots, slot_is_used, BOARD_SLOTS, &s->slot_turn);
 
 	if (number == BOARD_NONE)
 		return -ENOSPC;
-	s->slot_next = (number + 1) % BOARD_SLOTS;
-
 	struct slot *slot = &s->slots[number];
 	uint32_t generation = slot->generation + 1;
 	*slot = (struct slot){
@@ -111,6 +142,7 @@ void slot_died(struct supervisor *s, struct server *server)
 	uint32_t number = server->slot;
 	struct slot *slot = &s->slots[number];
 	slot->dead = true;
+	slot->waited = 0;
 	slot->server = NULL;
 	server->slot = BOARD_NONE;
 	/* What no dispatcher ever knew holds no connection. */
@@ -122,6 +154,18 @@ void slot_died(struct supervisor *s, struct server *server)
 				       .type = LINK_SERVER_DIED,
 				       .slot = {.slot = number, .generation = slot->generation}};
 	dispatcher_send(s, &message, NULL, 0);
+}
+
+bool slots_settled(struct supervisor *s)
+{
+	bool settled = true;
+
+	for (uint32_t i = 0; i < BOARD_SLOTS; i++) {
+		struct slot *slot = &s->slots[i];
+		if (slot->used && slot->dead && slot->told && ++slot->waited > SETTLE_PINGS)
+			settled = false;
+	}
+	return settled;
 }
 
 struct slot *slot_find(struct supervisor *s, uint32_t number, uint32_t generation)
@@ -152,6 +196,18 @@ bool server_stalled(const struct supervisor *s, const struct server *server)
 	const struct board_server *board = slot_board(s, server);
 
 	return server->phase == PHASE_READY && board != NULL && board->state == BOARD_SERVER_STALLED;
+}
+
+unsigned slots_used(const struct supervisor *s, unsigned *dead)
+{
+	unsigned used = 0;
+
+	*dead = 0;
+	for (uint32_t i = 0; i < BOARD_SLOTS; i++) {
+		used += s->slots[i].used;
+		*dead += s->slots[i].used && s->slots[i].dead;
+	}
+	return used;
 }
 
 bool slot_of_service(const struct supervisor *s, uint32_t service)

@@ -4,23 +4,15 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include "logging.h"
+#include "sources.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor.h"
-
-struct log_source {
-	uint32_t number;
-	uint32_t target;
-	uint32_t instance;
-	pid_t pid;
-	int fd;
-	char name[LOGGER_NAME];
-	struct server *server; /* NULL: gone; its last words may still be read */
-	struct log_source *next;
-};
+#include "roll.h"
 
 static void push(struct supervisor *s, const struct log_source *source)
 {
@@ -29,6 +21,7 @@ static void push(struct supervisor *s, const struct log_source *source)
 					 .source = {.source = source->number,
 						    .target = source->target,
 						    .instance = source->instance,
+						    .generation = source->generation,
 						    .pid = source->pid}};
 
 	memcpy(message.source.name, source->name, sizeof(source->name));
@@ -46,9 +39,10 @@ void logger_source(struct supervisor *s, struct server *server, int reading_end)
 		return;
 	}
 	source->number = ++s->logger.next_source;
-	source->target = server->service->want != NULL ? target_of(s, &server->service->want->server.log)
+	source->target = server->service->want != NULL ? target_of(s, &server->service->want->server->log)
 						       : LOGGER_DAEMON;
 	source->instance = server->instance;
+	source->generation = server->built;
 	source->pid = server->pid;
 	source->fd = reading_end;
 	source->server = server;
@@ -81,9 +75,21 @@ void sources_answer(struct supervisor *s, const struct logger_message *message)
 			 (int)sizeof(message->source.last) - 1, message->source.last);
 	if (message->type != LOGGER_SOURCE_END)
 		return;
+	struct server *server = source->server;
 	*at = source->next;
 	logger_close_fd(s, source->fd);
 	free(source);
+	targets_release(s);
+	if (server != NULL)
+		roll_last_words(s, server);
+}
+
+bool sources_use(const struct supervisor *s, uint32_t target)
+{
+	for (const struct log_source *source = s->logger.sources; source != NULL; source = source->next)
+		if (source->target == target)
+			return true;
+	return false;
 }
 
 void sources_forget(struct supervisor *s, const struct server *server)
@@ -91,6 +97,14 @@ void sources_forget(struct supervisor *s, const struct server *server)
 	for (struct log_source *source = s->logger.sources; source != NULL; source = source->next)
 		if (source->server == server)
 			source->server = NULL;
+}
+
+bool sources_pending(const struct supervisor *s, const struct server *server)
+{
+	for (const struct log_source *source = s->logger.sources; source != NULL; source = source->next)
+		if (source->server == server)
+			return true;
+	return false;
 }
 
 void sources_free(struct supervisor *s)

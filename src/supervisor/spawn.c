@@ -14,8 +14,12 @@
 
 #include "child.h"
 #include "environment.h"
+#include "lifecycle.h"
+#include "logging.h"
 #include "lust.h"
-#include "supervisor.h"
+#include "server_pidfile.h"
+#include "servers.h"
+#include "slots.h"
 
 struct parts {
 	int ours, theirs; /* the slot's as soon as there is one */
@@ -85,70 +89,20 @@ static char *join(const char *chroot, const char *path)
 static int make_texts(struct supervisor *s, const struct server *server, struct parts *parts)
 {
 	const struct table_service *want = server->service->want;
-	const char *chroot = s->privileged ? want->server.chroot : NULL;
+	const char *chroot = s->privileged ? want->server->chroot : NULL;
 
 	parts->environment = environment_build(want, server->instance, environ);
-	parts->seen_command = join(chroot, want->server.command[0]);
-	parts->seen_directory = join(chroot, want->server.directory);
+	parts->seen_command = join(chroot, want->server->command[0]);
+	parts->seen_directory = join(chroot, want->server->directory);
 	return parts->environment == NULL || parts->seen_command == NULL || parts->seen_directory == NULL
 		       ? -ENOMEM
 		       : 0;
 }
 
-/* "/run/web.pid" with several instances: "/run/web.2.pid". */
-static char *pidfile_path(struct supervisor *s, const struct server *server)
-{
-	const struct table_server *want = &server->service->want->server;
-	char *path = NULL;
-	char number[16] = "";
-	int length;
-
-	if (want->instances > 1)
-		snprintf(number, sizeof(number), ".%u", server->instance);
-	if (want->pidfile == NULL) {
-		length = asprintf(&path, "%s/%s%s.pid", s->runtime_dir, server->service->name, number);
-	} else {
-		size_t stem = strlen(want->pidfile);
-		bool suffixed = stem > 4 && strcmp(want->pidfile + stem - 4, ".pid") == 0;
-		if (suffixed)
-			stem -= 4;
-		length =
-			asprintf(&path, "%.*s%s%s", (int)stem, want->pidfile, number, suffixed ? ".pid" : "");
-	}
-	return length < 0 ? NULL : path;
-}
-
-static int take_pidfile(struct supervisor *s, struct server *server, char *problem, size_t size)
-{
-	pid_t holder = 0;
-
-	free(server->pidfile_path);
-	server->pidfile_path = pidfile_path(s, server);
-	if (server->pidfile_path == NULL)
-		return -ENOMEM;
-	int fd = lust_pidfile_open(server->pidfile_path, &holder);
-	if (fd >= 0) {
-		server->pidfile_fd = fd;
-		return 0;
-	}
-	if (fd == -EWOULDBLOCK)
-		snprintf(problem, size, "pidfile %s: held by pid %d", server->pidfile_path, (int)holder);
-	else
-		snprintf(problem, size, "pidfile %s: %s", server->pidfile_path, strerror(-fd));
-	return fd;
-}
-
-static void give_up_pidfile(struct server *server)
-{
-	if (server->pidfile_fd >= 0)
-		lust_pidfile_close(server->pidfile_fd, server->pidfile_path);
-	server->pidfile_fd = -1;
-}
-
 static void fill_plan(struct supervisor *s, const struct server *server, const struct parts *parts,
 		      struct child_plan *plan)
 {
-	const struct table_server *want = &server->service->want->server;
+	const struct table_server *want = server->service->want->server;
 
 	*plan = (struct child_plan){
 		.arguments = want->command,
@@ -214,22 +168,19 @@ static void started(struct supervisor *s, struct server *server, struct parts *p
 	logger_source(s, server, parts->output[0]);
 	parts->output[0] = -1;
 	runtime_dir_record(s, server->slot, pid, server->uid);
-	int result = lust_pidfile_write(server->pidfile_fd, pid);
-	if (result < 0)
-		log_line(s, LEVEL_WARNING, server->service->name, "cannot write %s: %s", server->pidfile_path,
-			 strerror(-result));
+	server_pidfile_write(s, server);
 }
 
 int spawn_server(struct supervisor *s, struct server *server, char *problem, size_t size)
 {
-	const struct table_server *want = &server->service->want->server;
+	const struct table_server *want = server->service->want->server;
 	struct parts parts = {.ours = -1, .theirs = -1, .output = {-1, -1}, .error = {-1, -1}, .null = -1};
 	struct child_plan plan;
 
 	server->uid = s->privileged && want->user_set ? want->uid : geteuid();
 	server->gid = s->privileged && want->user_set ? want->gid : getegid();
 	char why[96] = "";
-	int result = take_pidfile(s, server, why, sizeof(why));
+	int result = server_pidfile_take(s, server, why, sizeof(why));
 	if (result == 0)
 		result = make_parts(s, server, &parts);
 	if (result == 0) {
@@ -246,7 +197,7 @@ int spawn_server(struct supervisor *s, struct server *server, char *problem, siz
 		snprintf(problem, size, "%s", why);
 		if (server->slot != BOARD_NONE)
 			slot_free(s, server->slot);
-		give_up_pidfile(server);
+		server_pidfile_release(server);
 	}
 	parts_free(&parts);
 	return result;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include "config.h"
+#include "services.h"
 
 #include "status.h"
 

@@ -4,6 +4,10 @@
  * SPDX-License-Identifier: ISC
  */
 #include "config.h"
+#include "listeners.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
 
 #include "status.h"
 
@@ -87,7 +91,7 @@ static void copy_server(const struct supervisor *supervisor, const struct server
 	*out = (struct control_server){
 		.slot = server->slot,
 		.instance = server->instance,
-		.generation = server->generation,
+		.generation = server->built,
 		.state = status_server_state(server->phase, board_state),
 		.pid = server->pid,
 		.uid = server->uid,
@@ -165,7 +169,7 @@ static void copy_state(const struct supervisor *supervisor, struct service *serv
 		service->state = out->state;
 		service->state_since_s = (uint64_t)time(NULL);
 	}
-	out->state_s = service->state_since_s;
+	out->state_s = out->state == SERVICE_PAUSED ? service->pause.since_s : service->state_since_s;
 }
 
 static void copy_service(const struct supervisor *supervisor, struct service *service,

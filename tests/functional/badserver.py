@@ -94,7 +94,7 @@ def takes_its_time(server, options):
     while True:
         for fd, _ in poll.poll():
             if fd == server.pair.fileno():
-                for connection in server.next():
+                for connection in server.step():
                     poll.register(connection.fd, select.POLLIN)
                     waiting[connection.fd] = connection
                     note(options.state, "waits")
@@ -109,6 +109,47 @@ def takes_its_time(server, options):
             server.done(connection)
 
 
+def speaks(server, options):
+    """Speaks first, and says DONE only after close(): 128 bytes after some work, one at a time."""
+    while not server.drained:
+        for connection in server.next():
+            client = server.take(connection)
+            time.sleep(options.work)
+            client.sendall(b"pid %-123d\n" % os.getpid())
+            client.close()
+            server.done(connection)
+
+
+def peeks(server, options):
+    """Takes only what it has seen a request of, without reading it; answers the daemon all the while."""
+    poll, waiting = select.poll(), {}
+    poll.register(server.pair, select.POLLIN)
+    while not server.drained:
+        for fd, _ in poll.poll():
+            if fd == server.pair.fileno():
+                for connection in server.step():
+                    waiting[connection.fd] = connection
+                    poll.register(connection.fd, select.POLLIN)
+                    note(options.state, "received")
+                if server.hellos > 1:
+                    note(options.state, "asked %d" % server.hellos)
+                continue
+            client = socket.socket(fileno=os.dup(fd))
+            seen = client.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            if b"\r\n\r\n" not in seen:
+                client.close()
+                continue
+            if b"/die" in seen and "died" not in [line.split()[1] for line in open(options.state)]:
+                note(options.state, "died")
+                os.kill(os.getpid(), signal.SIGKILL)
+            poll.unregister(fd)
+            connection = waiting.pop(fd)
+            server.take(connection).close()
+            answer(client, options.mode, request_line(client))
+            client.close()
+            server.done(connection)
+
+
 def never_receives(server, options):
     server.registered()
     note(options.state, "registered")
@@ -117,6 +158,17 @@ def never_receives(server, options):
 
 def mute(_, options):
     note(options.state, "mute")
+    forever()
+
+
+def late(server, options):
+    """Registers only when it gets the stop-signal, which it does not obey."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.sigwait({signal.SIGTERM})
+    while not server.drained:
+        for _ in server.step():
+            note(options.state, "handed")
+    note(options.state, "drained")
     forever()
 
 
@@ -146,12 +198,21 @@ def dies_after_taking(server, options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies_after_answering(server, options):
+    """The whole answer, and never DONE."""
+    for connection in server.next():
+        client = server.take(connection)
+        answer(client, options.mode, request_line(client))
+    note(options.state, "answered")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def lies(server, options):
     """TAKEN and DONE for connections that it never had."""
     server.registered()
     note(options.state, "lies")
-    server.say(wire.TAKEN, server.generation << 48 | 0xffffffff0001)
-    server.say(wire.DONE, server.generation << 48 | 0xffffffff0001, 1, 2, 3)
+    server.say(wire.TAKEN, (server.generation & 0xffff) << 48 | 0xffffffff0001)
+    server.say(wire.DONE, (server.generation & 0xffff) << 48 | 0xffffffff0001, 1, 2, 3)
     forever()
 
 
@@ -288,8 +349,8 @@ def environment(server, options):
 
 
 MODES = {function.__name__: function for function in (
-    good, holds, refuses, never_takes, takes_its_time, never_receives, mute, dies_before_taking, dies_after_reading, dies_after_taking,
-    lies, garbage, floods, extra_descriptors, lingers, lingers_untaken, ignores_term, leaves_children, exits, forks,
+    good, holds, refuses, never_takes, takes_its_time, speaks, peeks, never_receives, mute, late, dies_before_taking,
+    dies_after_reading, dies_after_taking, dies_after_answering, lies, garbage, floods, extra_descriptors, lingers, lingers_untaken, ignores_term, leaves_children, exits, forks,
     talks, environment)}
 
 
@@ -301,7 +362,9 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--state", default="")
     parser.add_argument("--label", default="")
+    parser.add_argument("--work", type=float, default=0, help="seconds from TAKEN to the answer")
     parser.add_argument("--delay", type=float, default=0, help="seconds before registering")
+    parser.add_argument("--again", action="store_true", help="with --door: when the daemon is gone, wait for another one")
     options = parser.parse_args()
     settings = {"capacity": options.capacity, "batch": options.batch, "label": options.label}
     time.sleep(options.delay)
@@ -310,10 +373,13 @@ def main():
         note(options.state, "door")
     else:
         server = wire.Server.supervised(**settings)
-    try:
-        MODES[options.mode](server, options)
-    except wire.Gone:
-        pass
+    while True:
+        try:
+            return MODES[options.mode](server, options)
+        except wire.Gone:
+            if not options.again:
+                return None
+            server.knock_again()
 
 
 main()

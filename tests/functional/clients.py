@@ -85,6 +85,7 @@ class Client:
             self._more()
         head, _, self.rest = self.rest.partition(b"\r\n\r\n")
         text = head.decode()
+        self.last = re.search(r"^connection:\s*close", text, re.I | re.M) is not None
         length = re.search(r"^content-length:\s*(\d+)", text, re.I | re.M)
         if not length:
             raise Failure("receive", "no Content-Length in %r" % text, len(head))
@@ -156,7 +157,7 @@ class Load:
                     self.lock.notify_all()
                 if reply.status != 200:
                     raise Failure("receive", "status %d" % reply.status)
-                if self.ending:
+                if self.ending or client.last:
                     return
 
     def _run(self, worker):

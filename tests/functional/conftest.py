@@ -21,6 +21,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("root") and not lustlib.ROOT:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("native") and lustlib.WRAP:
+            item.add_marker(pytest.mark.skip(reason="needs the daemon without valgrind around it"))
         if item.get_closest_marker("plain") and lustlib.SANITIZED:
             item.add_marker(pytest.mark.skip(reason="needs a build without sanitizers"))
 

@@ -5,11 +5,15 @@ SPDX-License-Identifier: ISC
 """
 import contextlib
 import ctypes
+import glob
+import itertools
 import json
 import os
 import pwd
+import random
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -19,9 +23,13 @@ import time
 
 PREFIX = os.environ.get("LUST_PREFIX", "/usr/local")
 LUST_INETD = os.path.join(PREFIX, "sbin", "lust-inetd")
+PRIVATE = os.path.join(PREFIX, "libexec", "lust-inetd")  # dispatcher and logger
 EXAMPLES = os.path.join(PREFIX, "libexec", "lust-inetd", "examples")
 HELLO_HTTP = os.path.join(EXAMPLES, "hello-http")
 BLOCKING = os.path.join(EXAMPLES, "blocking")
+LIBLUST = next((path for path in (os.path.join(PREFIX, name, "liblust.so") for name in
+                                 ("lib", "lib64", os.path.join("lib", os.uname().machine + "-linux-gnu")))
+                if os.path.exists(path)), "")
 HELLO_PY = os.path.join(EXAMPLES, "hello.py")
 PYTHON = "/usr/bin/python3"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,6 +39,7 @@ SERVER_USER = "www-data"     # of servers, when root runs the daemon
 ORDINARY_USER = "nobody"     # who stands for everybody else, when root runs the tests
 OUTSIDER = "daemon" if ROOT else None  # runs servers that the daemon did not start; None: as ourselves
 OUTSIDER_NAME = OUTSIDER or pwd.getpwuid(os.geteuid()).pw_name
+WRAP = shlex.split(os.environ.get("LUST_WRAP", ""))  # before the daemon's command; @HOME@: its directory
 LIMIT = int(os.environ.get("LUST_LIMIT", "60"))  # seconds that anything may take before a test gives up
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -61,16 +70,36 @@ def wait_until(what, condition, limit=LIMIT):
         time.sleep(0.01)
 
 
+def port_cycle():
+    """Ports below those that the kernel gives to clients, a range for each worker of pytest-xdist: nobody else takes
+    one between its choice and the daemon's bind."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first, size = 10000 + worker % 14 * 1500, 1500
+    start = random.randrange(size)
+    return (first + (start + n) % size for n in itertools.count())
+
+
+PORTS = port_cycle()
+
+
+def is_free(port, host):
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):
+            sock.bind((host, port))
+            sock.listen(1)
+            return True
+    return False
+
+
 def free_ports(count, host="127.0.0.1"):
-    """Ports that nobody uses now. Held together, so that they are distinct."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            sock = held.enter_context(socket.socket(family))
-            sock.bind((host, 0))
-            ports.append(sock.getsockname()[1])
-        return ports
+    """Ports that nobody uses now, and that are not given out again soon."""
+    ports = []
+    while len(ports) < count:
+        port = next(PORTS)
+        if is_free(port, host):
+            ports.append(port)
+    return ports
 
 
 def free_port(host="127.0.0.1"):
@@ -128,7 +157,13 @@ def process_status(pid):
 
 def program(pid):
     with open("/proc/%d/comm" % pid) as file:
-        return file.read().strip()
+        name = file.read().strip()
+    if not name.startswith("memcheck"):
+        return name
+    # Under valgrind: the one of our programs that its arguments name.
+    with open("/proc/%d/cmdline" % pid, "rb") as file:
+        words = [os.path.basename(word.decode(errors="replace")) for word in file.read().split(b"\0")]
+    return next((word for word in words if word.startswith("lust-")), name)
 
 
 def listening_inodes(port):
@@ -214,8 +249,29 @@ def lust(*arguments, user=None, environment=None, limit=120, cwd="/"):
     return result
 
 
+def valgrind_complaint(home, supervisors):
+    """What valgrind wrote into HOME/valgrind.PID (contrib/test has it do so): errors, and descriptors left open."""
+    for path in sorted(glob.glob(os.path.join(home, "valgrind.*"))):
+        with open(path, errors="replace") as file:
+            text = re.sub(r"^==\d+== ?", "", file.read(), flags=re.M)
+        text = re.sub(r"^FILE DESCRIPTORS: .*\n", "", text, flags=re.M)
+        # Its own log, and the standard three as they were inherited.
+        text = re.sub(r"^Open (file descriptor \d+: \S*/valgrind\.\d+|.*descriptor [012]: .*)\n"
+                      r" *<inherited from parent>\n", "", text, flags=re.M)
+        # Upgrade's trial of the program on disk ends with all that the daemon has, which stays the daemon's.
+        if "restore_try" in text:
+            text = re.sub(r"^Open (?:.+\n)+", "", text, flags=re.M)
+        # A child that was ended on its way to exec: what it has is the supervisor's, or is for the new program.
+        if int(path.rpartition(".")[2]) not in supervisors:
+            text = re.sub(r"^Open (?:.+\n)+", lambda one: "" if "supervisor_run" in one.group() else one.group(), text,
+                          flags=re.M)
+        if text.strip():
+            return "%s:\n%s" % (path, text[:4000])
+    return ""
+
+
 def sanitizer_complaint(text):
-    found = re.search(r"(==\d+==\s*ERROR|ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion .* failed)", text)
+    found = re.search(r"(==\d+==\s*ERROR|ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion .* failed|invariant broken:)", text)
     return text[found.start():found.start() + 4000] if found else ""
 
 
@@ -239,15 +295,18 @@ class Daemon:
 
     def __init__(self, home, user=None):
         self.home, self.user = home, user
+        self.program = LUST_INETD
         self.runtime = os.path.join(home, "r")
         self.table_file = os.path.join(home, "table.conf")
         self.log_file = os.path.join(home, "log")
         self.process = None
         self.before = None
         self.seen = set()         # pids of servers and helpers
+        self.supervisors = set()  # pids of the daemon itself
         self.lost_allowed = 0     # only kill -9 of the dispatcher may lose any
         self.exit_code = 0
         self.environment = {}
+        self.wrapper = []         # a command that runs the daemon in its own place: strace -D, unshare
         if user:
             entry = pwd.getpwnam(user)
             os.chown(home, entry.pw_uid, entry.pw_gid)
@@ -285,10 +344,12 @@ class Daemon:
         self.notified = []
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [LUST_INETD, "-c", self.table_file, "-r", self.runtime, "run"], stdin=subprocess.DEVNULL, stdout=log,
+                [*(word.replace("@HOME@", self.home) for word in WRAP),
+                 *self.wrapper, self.program, "-c", self.table_file, "-r", self.runtime, "run"], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, env=clean_environment(dict(self.environment, NOTIFY_SOCKET=path)), cwd="/",
                 start_new_session=True, **as_user(self.user))
         self.seen.add(self.process.pid)
+        self.supervisors.add(self.process.pid)
 
     def wait_notified(self, word, limit=LIMIT):
         """Until the daemon says so over NOTIFY_SOCKET."""
@@ -343,6 +404,7 @@ class Daemon:
         status = json.loads(self.command("status", "--json").out)
         check_invariants(status)
         self.seen.add(status["dispatcher_pid"])
+        self.supervisors.add(status["pid"])
         for one in status["services"]:
             self.seen.update(server["pid"] for server in one["servers"])
             assert one["connections"]["lost"] <= self.lost_allowed, one
@@ -379,6 +441,27 @@ class Daemon:
             return all(one["ready"] >= one["wanted"] for one in last)
         wait_until(lambda: "servers are not ready: %s\n%s" % (json.dumps(last), self.log()[-4000:]), ready, limit)
 
+    # -- again --
+
+    def kill_all(self):
+        """kill -9 of the whole daemon at once; its supervised servers end by themselves."""
+        pids = [self.pid, self.dispatcher, self.logger]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.wait_exit()
+        wait_until("all of the daemon is gone", lambda: not any(alive(pid) for pid in pids))
+
+    def stop(self):
+        self.command("stop")
+        assert self.wait_exit() == 0
+
+    def start_again(self, *parts):
+        """After one of these; what the first one had is what may be left at the end."""
+        if parts:
+            self.write(*parts)
+        self.spawn()
+        self.wait_notified("READY=1")
+
     # -- its other processes --
 
     @property
@@ -387,10 +470,13 @@ class Daemon:
 
     @property
     def logger(self):
-        for pid in children(self.pid):
-            if program(pid) == "lust-logger":
-                return pid
-        raise AssertionError("no logger")
+        """The one that runs; between two there is none for a moment."""
+        def running():
+            for pid in children(self.pid):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    if program(pid) == "lust-logger" and alive(pid):
+                        return pid
+        return wait_until("a logger", running)
 
     def wait_new_dispatcher(self, old, limit=LIMIT):
         def new():
@@ -427,7 +513,8 @@ class Daemon:
 
         def same():
             now.update(self.footprint())
-            return now == self.before
+            # Fewer is no leak: a visitor of control.sock may still have been leaving when the baseline was taken.
+            return now["children"] == self.before["children"] and all(now[what] <= self.before[what] for what in now)
         wait_until(lambda: "left behind: %s, was %s\ndispatcher: %s\nsupervisor: %s\n%s" % (
             now, self.before, descriptors(self.dispatcher), descriptors(self.pid), self.log()[-3000:]), same)
 
@@ -455,6 +542,8 @@ class Daemon:
             assert not left, "left in the runtime directory: %s" % left
         complaint = sanitizer_complaint(self.log()) if os.path.exists(self.log_file) else ""
         assert not complaint, complaint
+        complaint = valgrind_complaint(self.home, self.supervisors)
+        assert not complaint, complaint
 
     def kill(self):
         """After a failed test: away with all of it."""
@@ -477,7 +566,7 @@ class Home:
         self.path = os.path.join("/tmp", "lust-%d-%s" % (os.getpid(), os.urandom(3).hex()))
         os.mkdir(self.path)
         os.chmod(self.path, 0o755)
-        for name in ("badserver.py", "lustwire.py"):
+        for name in ("badserver.py", "lustwire.py", "libserver.py"):
             shutil.copy(os.path.join(HERE, name), self.path)
             os.chmod(os.path.join(self.path, name), 0o644)
         # Where a server of any user may leave a note.
@@ -519,6 +608,14 @@ class Home:
         self.outside.append(process)
         return process
 
+    def outside_program(self, daemon, name, command, user=None):
+        """A program on liblust that finds the daemon by its environment."""
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd="/",
+            env=clean_environment({"LUST_SERVICE": name, "LUST_RUNTIME_DIR": daemon.runtime}), **as_user(user))
+        self.outside.append(process)
+        return process
+
     def end_outside(self):
         for process in self.outside:
             if process.poll() is None:
@@ -532,10 +629,14 @@ class Home:
 
 
 def reap_strangers():
-    """Reaps what has become our child without our wish; tells what still ran, and ends it."""
-    found = []
+    """Reaps what has become our child without our wish; tells what still ran, and ends it.
+
+    What has told its verdict and is on its way out, as after a start that failed, has a moment for that."""
+    found, end = [], time.monotonic() + 5
     for pid in children(os.getpid()):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while alive(pid) and time.monotonic() < end:
+                time.sleep(.01)
             if alive(pid):
                 found.append("%d %s" % (pid, program(pid)))
                 os.kill(pid, signal.SIGKILL)

@@ -3,12 +3,16 @@
 SPDX-License-Identifier: ISC
 """
 import array
+import contextlib
 import os
+import random
 import socket
 import struct
+import time
 
 VERSION = 1
 BATCH = 64
+REASON = 236
 HELLO, REGISTERED, CONNECTIONS, DRAIN, DENIED, PAIR = 1, 2, 3, 4, 5, 6
 REGISTER, TAKEN, DONE, REFUSED, CAPACITY, ALIVE, DRAINING, CLONE = 65, 66, 67, 68, 69, 70, 71, 72
 
@@ -20,7 +24,11 @@ assert ENTRY.size == 80
 
 
 class Denied(Exception):
-    """The daemon's DENIED; str() is its reason."""
+    """The daemon's DENIED; str() is its reason, .passing: knock again in a moment."""
+
+    def __init__(self, body):
+        super().__init__(text(body[:REASON]))
+        self.passing = bool(struct.unpack_from("=I", body, REASON)[0] & 1)
 
 
 class Gone(Exception):
@@ -47,7 +55,10 @@ def text(field):
 def receive(sock, flags=0):
     """One message: (type, count, body, descriptors). Raises Gone at end of file."""
     room = socket.CMSG_SPACE(BATCH * 4) + socket.CMSG_SPACE(12)
-    data, control, _, _ = sock.recvmsg(16384, room, flags | socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, control, _, _ = sock.recvmsg(16384, room, flags | socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError: # said once, before what had been sent
+        return receive(sock, flags)
     fds = array.array("i")
     for level, kind, payload in control:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
@@ -75,7 +86,7 @@ def answer_of_door(sock):
     """The pair's socket; raises Denied or Gone."""
     kind, _, body, fds = receive(sock)
     if kind == DENIED:
-        raise Denied(text(body))
+        raise Denied(body)
     assert kind == PAIR and len(fds) == 1, (kind, fds)
     pair = socket.socket(fileno=fds[0])
     pair.settimeout(60)
@@ -109,6 +120,7 @@ class Server:
         self.last_batch = 0
         self.drained = False
         self.generation = 0
+        self.hellos = 0
 
     @classmethod
     def supervised(cls, **options):
@@ -121,37 +133,65 @@ class Server:
         lifeline, pair = knock(runtime_dir, service, label=options.get("label", ""))
         pair.settimeout(None)
         server = cls(pair, service, **options)
-        server.lifeline = lifeline
+        server.lifeline, server.runtime_dir = lifeline, runtime_dir
         return server
 
+    def knock_again(self):
+        """The daemon is gone: until the next one lets us in. What is held goes on."""
+        self.pair.close()
+        self.lifeline.close()
+        pause = 0.1
+        while True:
+            time.sleep(random.uniform(pause / 2, pause))
+            try:
+                self.lifeline, self.pair = knock(self.runtime_dir, self.service, label=self.label)
+                break
+            except Denied as why:
+                if not why.passing:
+                    raise
+            except (OSError, Gone):
+                pass
+            pause = min(2 * pause, 5)
+        self.pair.settimeout(None)
+        self.last_batch = self.generation = 0
+
     def say(self, kind, *numbers):
-        self.pair.send(ids(kind, *numbers))
+        self.send(ids(kind, *numbers))
+
+    def send(self, message):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError): # the daemon's end is still to be read
+            self.pair.send(message)
 
     def answer_hello(self, body):
         self.generation = HELLO_BODY.unpack_from(body)[0]
-        self.pair.send(register(self.service, generation=self.generation, capacity=self.capacity, batch=self.batch,
-                                held=len(self.held), last_batch=self.last_batch, label=self.label))
+        self.send(register(self.service, generation=self.generation, capacity=self.capacity, batch=self.batch,
+                           held=len(self.held), last_batch=self.last_batch, label=self.label))
+
+    def step(self):
+        """One message: the connections that it brings, mostly none. Raises Denied, Gone."""
+        kind, count, body, fds = receive(self.pair)
+        if kind == HELLO:
+            self.answer_hello(body)
+            self.hellos += 1
+        elif kind == CONNECTIONS:
+            self.last_batch = struct.unpack_from("=I", body)[0]
+            assert len(fds) == count, "descriptors are missing"
+            found = [Connection(ENTRY.unpack_from(body, 8 + i * ENTRY.size), fds[i]) for i in range(count)]
+            for connection in found:
+                self.held[connection.id] = connection
+            return found
+        elif kind == DRAIN:
+            self.drained = True
+        elif kind == DENIED:
+            raise Denied(body)
+        return []
 
     def next(self):
-        """The connections of the next message that has some; [] when drained. Raises Denied, Gone."""
-        while True:
-            kind, count, body, fds = receive(self.pair)
-            if kind == HELLO:
-                self.answer_hello(body)
-            elif kind == CONNECTIONS:
-                self.last_batch = struct.unpack_from("=I", body)[0]
-                assert len(fds) == count, "descriptors are missing"
-                found = [Connection(ENTRY.unpack_from(body, 8 + i * ENTRY.size), fds[i]) for i in range(count)]
-                for connection in found:
-                    self.held[connection.id] = connection
-                return found
-            elif kind == DRAIN:
-                self.drained = True
-                return []
-            elif kind == DENIED:
-                raise Denied(text(body))
-            elif kind == REGISTERED:
-                pass
+        """The connections of the next message that has some; [] when drained."""
+        found = self.step()
+        while not found and not self.drained:
+            found = self.step()
+        return found
 
     def registered(self):
         """Goes on until REGISTERED."""
@@ -161,7 +201,7 @@ class Server:
             if kind == HELLO:
                 self.answer_hello(body)
             elif kind == DENIED:
-                raise Denied(text(body))
+                raise Denied(body)
             elif kind == REGISTERED:
                 return
 

@@ -67,15 +67,15 @@ def test_daemon_commands_take_no_service(running):
 
 
 def test_not_running(home):
-    for arguments in (["status"], ["status", "--json"], ["list"], ["reload"], ["up", "web"], ["down", "web"],
-                      ["roll", "web"]):
+    for arguments in (["status"], ["status", "--json"], ["list"], ["reload"], ["upgrade"], ["up", "web"], ["down", "web"],
+                      ["roll", "web"], ["pause", "web"], ["resume", "web"]):
         result = without_daemon(home, *arguments, code=3)
         assert "not running" in result.err + result.out, result
     assert lust("-r", home.join("none"), "stop").code in (0, 3)
 
 
 def test_later_commands_say_so(running):
-    for word in ("upgrade", "log", "import", "pause", "resume", "check-jail"):
+    for word in ("log", "import", "check-jail"):
         result = running.command(word, code=None)
         assert result.code in (1, 64) and word in result.err and not result.out, result
 

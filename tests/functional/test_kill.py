@@ -1,11 +1,15 @@
 """kill -9 of servers, dispatcher and logger, under load."""
 import os
+import re
 import signal
 import time
 
+import pytest
+
 from clients import Client, Failure, Load, Waiting, get, pids
-from lustlib import (BLOCKING, HELLO_PY, OUTSIDER, OUTSIDER_NAME, PYTHON, SANITIZED, alive, free_port, free_ports, hello,
+from lustlib import (BLOCKING, HELLO_PY, OUTSIDER, OUTSIDER_NAME, PYTHON, SANITIZED, alive, children, free_port, free_ports, hello,
                      listening_inodes, service, stop, wait_until)
+from tracing import needs_strace
 
 QUICK = {"restart_delay": "100ms"}
 
@@ -70,7 +74,7 @@ def test_dispatcher_killed_under_load(daemon, home):
                  service("plain", plain, {"command": [PYTHON, HELLO_PY], "instances": 2}),
                  service("outside", outside, register_users=[OUTSIDER_NAME]))
     home.external(daemon, "outside", "good", user=OUTSIDER)
-    daemon.wait_service("outside", lambda one: len(one["servers"]) == 1)
+    daemon.wait_service("outside", lambda one: one["ready"] == 1)
     daemon.baseline()
     before = {name: sorted(daemon.pids(name)) for name in ("web", "plain", "outside")}
     inodes = listening_inodes(web)
@@ -143,6 +147,62 @@ def test_unreceived_connections_survive_the_dispatcher(daemon, home):
     answers = waiting.answers()
     assert [getattr(answer, "status", answer) for answer in answers] == [200] * 10
     assert len(home.notes("web")) == 10, "each answered once"
+
+
+@pytest.mark.root
+@pytest.mark.plain
+@pytest.mark.native
+@needs_strace
+def test_stop_does_not_wait_for_a_server_that_kill_does_not_end(daemon, home):
+    """As one that hangs in the kernel: here no signal arrives, though kill(2) says so."""
+    daemon.wrapper = ["strace", "-D", "-q", "-e", "signal=none", "-e", "trace=kill", "-e", "inject=kill:retval=0", "-o", "/dev/null"]
+    daemon.start(home.bad_service("web", free_port(), "ignores_term", drain_timeout="100ms", server={"stop_timeout": "100ms"}))
+    (server,) = daemon.pids("web")
+    os.kill(daemon.pid, signal.SIGTERM)
+    daemon.wait_logged(r"web: server 1 \(pid %d\) hangs in the kernel and does not end" % server)
+    assert daemon.wait_exit() == 0
+    for pid in children(server) + [server]:
+        kill(pid)
+    daemon.before = None
+
+
+def test_stop_while_there_is_no_dispatcher(daemon, home):
+    """A new one comes although the daemon stops: what the dead one had sent is answered, and servers are drained."""
+    port = free_port()
+    daemon.start(home.bad_service("web", port, "good", take_timeout="600s", drain_timeout="60s"))
+    (pid,) = daemon.pids("web")
+    stop(pid)
+    waiting = Waiting(port, 5)
+    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 5)
+    dispatcher, supervisor = daemon.dispatcher, daemon.pid
+    stop(supervisor)
+    kill(dispatcher)
+    os.kill(supervisor, signal.SIGTERM)
+    os.kill(supervisor, signal.SIGCONT)
+    daemon.wait_notified("STOPPING=1")
+    os.kill(pid, signal.SIGCONT)
+    assert [getattr(answer, "status", answer) for answer in waiting.answers()] == [200] * 5
+    assert daemon.wait_exit() == 0
+    assert "lost" not in daemon.log()
+
+
+def test_stop_that_does_not_wait_tells_what_is_lost(daemon, home):
+    """Nobody is left to settle it: each connection has its line, by id."""
+    port = free_port()
+    daemon.start(home.bad_service("web", port, "never_receives", take_timeout="600s", server={"stop_timeout": "1s"}))
+    waiting = Waiting(port, 3)
+    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 3)
+    dispatcher, supervisor = daemon.dispatcher, daemon.pid
+    stop(supervisor)
+    kill(dispatcher)
+    os.kill(supervisor, signal.SIGTERM)
+    os.kill(supervisor, signal.SIGCONT)
+    daemon.wait_notified("STOPPING=1")
+    os.kill(supervisor, signal.SIGTERM)
+    assert daemon.wait_exit() == 0
+    left = len(re.findall(r"connection \d+:\d+ from 127\.0\.0\.1:\d+ (?:lost|closed)", daemon.log()))
+    assert left == 3, daemon.log()
+    waiting.answers()
 
 
 def test_server_dies_while_there_is_no_dispatcher(daemon):

@@ -8,18 +8,14 @@ import subprocess
 import pytest
 
 from clients import Client, get, pids
-from lustlib import HELLO_PY, OUTSIDER, OUTSIDER_NAME, PREFIX, PYTHON, as_user, clean_environment, free_port, service
+from lustlib import HELLO_PY, LIBLUST, OUTSIDER, OUTSIDER_NAME, PYTHON, as_user, clean_environment, free_port, service
 
 
 @pytest.fixture
 def lust():
-    for directory in ("lib", "lib64", os.path.join("lib", os.uname().machine + "-linux-gnu")):
-        path = os.path.join(PREFIX, directory, "liblust.so")
-        if os.path.exists(path):
-            library = ctypes.CDLL(path)
-            library.lust_pidfile_read.restype = ctypes.c_int
-            return library
-    raise AssertionError("no liblust.so in " + PREFIX)
+    library = ctypes.CDLL(LIBLUST)
+    library.lust_pidfile_read.restype = ctypes.c_int
+    return library
 
 
 def pair(kind=socket.SOCK_STREAM):

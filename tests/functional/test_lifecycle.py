@@ -226,6 +226,7 @@ def test_unix_socket_files(daemon, home):
     assert result.code == 1 and os.path.exists(home.join("state", "file")), "a file is no socket"
 
 
+@pytest.mark.native
 def test_environment_of_a_server(daemon, home):
     """What is named, and nothing else."""
     port = free_port()

@@ -77,7 +77,7 @@ def test_killed_from_outside_gives_back_what_it_had(daemon, home):
     port = free_port()
     daemon.start(outside("web", port))
     server = home.external(daemon, "web", "good", user=OUTSIDER)
-    daemon.wait_service("web", lambda one: len(one["servers"]) == 1)
+    daemon.wait_service("web", lambda one: one["ready"] == 1)
     stop(server.pid)
     clients = [Client(port) for _ in range(5)]
     for client in clients:
@@ -128,6 +128,22 @@ def test_root_needs_allow_root(daemon, home):
                  outside("open", free_port(), register_users=["root"], allow_root="yes"))
     assert "accepted" not in refusal(home, daemon, "web", None)
     assert "accepted" in refusal(home, daemon, "open", None)
+
+
+def test_the_same_process_again(daemon, home):
+    """It lost the answer, or gave up: its former registration is not in its way, nor shown beside the new one."""
+    daemon.start(outside("web", free_port(), max_registered=1))
+    told = knock(home, daemon, """
+for number in range(20):
+    server = wire.Server.external(RUNTIME, "web")
+    if number % 2:
+        server.registered()
+    server.lifeline.close()
+    server.pair.close()
+print("accepted")
+""")
+    assert told.split() == ["accepted"]
+    daemon.wait_service("web", lambda one: not one["servers"])
 
 
 def test_max_registered(daemon, home):
@@ -191,6 +207,9 @@ for number in range(1000):
         wire.send_with(sock, wire.register(("web", "out", "nosuch")[number % 3]), [here.fileno()] * (1 + number % 100))
         kind = wire.receive(sock)[0]
         assert kind == wire.DENIED, kind
+    except PermissionError:  # of a kernel that has SO_PASSRIGHTS
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
     except (wire.Gone, ConnectionError):
         pass
     sock.close()

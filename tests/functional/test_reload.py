@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from clients import Client, Failure, Load, get, pids
-from lustlib import free_port, free_ports, hello, listening_inodes, wait_until
+from lustlib import free_port, free_ports, hello, listening_inodes, service, wait_until
 
 QUICK = {"restart_delay": "100ms"}
 
@@ -251,3 +251,15 @@ def test_reload_and_a_dead_dispatcher(daemon, when):
     get(second)
     assert daemon.pids("web") == before
     daemon.baseline()
+
+
+def test_status_shows_why_a_reload_failed(daemon):
+    """The mistake, not a warning that stands before it in the table."""
+    port = free_port()
+    daemon.start(hello("web", port))
+    daemon.write(service("ghost", free_port()), hello("web", port, instances="two"))
+    told = daemon.command("reload", code=78).err
+    assert told.index("warning: ghost") < told.index("web: instances"), told
+    shown = next(line for line in daemon.command("status").out.splitlines() if line.startswith("! reload"))
+    assert "warning" not in shown, shown
+    assert "web: instances" in " ".join(daemon.command("status").out.split())

@@ -56,7 +56,7 @@ def test_keep_alive_stays_with_one_server(daemon):
     with Client(port) as client:
         answered = {client.ask("/%d" % number).pid for number in range(100)}
         assert len(answered) == 1
-        assert daemon.service("web")["connections"]["active"] == 1
+        daemon.wait_service("web", lambda web: web["connections"]["active"] == 1)
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")

@@ -51,6 +51,22 @@ void fake_give(struct fake_daemon *daemon, uint64_t first, unsigned count, int *
 /* Lowers RLIMIT_NOFILE. */
 void fake_limit_fds(unsigned limit);
 
+/* RUNTIME-DIR/register.sock in a directory of its own; LUST_FD is unset, LUST_SERVICE is "web". */
+struct fake_door {
+	char directory[64];
+	int socket; /* listens */
+};
+void fake_door_make(struct fake_door *door);
+void fake_door_listen(struct fake_door *door, int backlog); /* again, after fake_door_shut() */
+void fake_door_shut(struct fake_door *door);                /* the file too */
+void fake_door_remove(struct fake_door *door);
+
+/* Accepts and hears the knock. */
+int fake_visitor(struct fake_daemon *daemon, const struct fake_door *door);
+void fake_deny_for_now(int socket, const char *reason);
+/* PAIR at the lifeline, then the pair as with any server: HELLO comes first. */
+void fake_give_pair(struct fake_daemon *daemon, int lifeline, uint32_t generation);
+
 bool fake_readable(int fd);
 /* Open descriptors of this process. */
 unsigned fake_count_fds(void);

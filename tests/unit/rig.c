@@ -32,6 +32,7 @@ static void start(struct rig *rig)
 	ck_assert_int_eq(channel_pair(ends), 0);
 	channel_init(&rig->link, ends[0], sizeof(struct link_message));
 	struct dispatcher_parts parts = {
+		.open_most = RIG_OPEN_MOST,
 		.link = ends[1],
 		.board = fcntl(rig->board_fd, F_DUPFD_CLOEXEC, 3),
 		.events = fcntl(rig->events[1], F_DUPFD_CLOEXEC, 3),
@@ -148,7 +149,8 @@ static void say_server(struct rig *rig, const struct rig_server *server, unsigne
 void rig_table(struct rig *rig, const struct rig_server *servers, unsigned count, unsigned flags)
 {
 	struct link_message message = {.type = LINK_BEGIN};
-	message.begin = (struct link_begin){++rig->tables, 1, 1, count};
+	message.begin =
+		(struct link_begin){.table = ++rig->tables, .services = 1, .listeners = 1, .servers = count};
 	rig_say(rig, &message, NULL, 0);
 	message = (struct link_message){.type = LINK_SERVICE};
 	message.service = rig->service;
@@ -232,6 +234,25 @@ void rig_register(struct rig *rig, struct rig_server *server, uint32_t capacity,
 		.service = "web",
 	};
 	send_wire(server, &message);
+}
+
+void rig_register_again(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
+			uint32_t held, uint32_t last_batch)
+{
+	rig_hear(rig, server, LUST_WIRE_HELLO);
+	rig_register(rig, server, capacity, batch, held, last_batch, 0);
+	rig_hear(rig, server, LUST_WIRE_REGISTERED);
+}
+
+void rig_hear_ids(struct rig *rig, struct rig_server *server, uint64_t *ids, unsigned count)
+{
+	for (unsigned got = 0; got < count;) {
+		rig_hear(rig, server, LUST_WIRE_CONNECTIONS);
+		ck_assert_uint_le(got + server->message.header.count, count);
+		for (unsigned i = 0; i < server->message.header.count; i++)
+			ids[got++] = server->message.connections.entry[i].id;
+		lust_message_close_from(&server->from, 0);
+	}
 }
 
 void rig_server_close(struct rig_server *server)

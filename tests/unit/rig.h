@@ -5,6 +5,8 @@
 #ifndef RIG_H
 #define RIG_H
 
+#define RIG_OPEN_MOST 4096 /* descriptors that a process can have, to the dispatcher under test */
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,9 +65,14 @@ void rig_server(struct rig *rig, struct rig_server *server, uint32_t slot, uint3
 void rig_server_pair(struct rig *rig, struct rig_server *server, uint32_t slot);
 void rig_register(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
 		  uint32_t held, uint32_t last_batch, uint32_t flags);
+/* The same after HELLO of a new dispatcher, and what it answers. */
+void rig_register_again(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
+			uint32_t held, uint32_t last_batch);
 void rig_server_close(struct rig_server *server);
 /* The next message to the server must be of that type. */
 void rig_hear(struct rig *rig, struct rig_server *server, enum lust_wire_type type);
+/* So many connections, whose descriptors are closed. */
+void rig_hear_ids(struct rig *rig, struct rig_server *server, uint64_t *ids, unsigned count);
 /* Nothing lies in its pair, after some turns. */
 void rig_hear_nothing(struct rig *rig, struct rig_server *server);
 void rig_ids(struct rig_server *server, enum lust_wire_type type, const uint64_t *ids, uint32_t count);

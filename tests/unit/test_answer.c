@@ -14,10 +14,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "logging.h"
+#include "servers.h"
+#include "services.h"
+#include "slots.h"
+#include "suite.h"
+#include "upgrade.h"
 
 static struct supervisor *s;
 static struct table table;
+static struct table_server want_server;
 static struct table_service want;
 static struct service *service;
 static struct channel dispatcher; /* its side */
@@ -28,6 +35,7 @@ static void setup(void)
 
 	s = calloc(1, sizeof(*s));
 	ck_assert_ptr_nonnull(s);
+	ck_assert_int_eq(upgrade_blank(s), 0);
 	s->loop = ev_loop_new(EVFLAG_AUTO);
 	ev_set_userdata(s->loop, s);
 	s->running = true; /* lines are kept, not printed */
@@ -35,8 +43,12 @@ static void setup(void)
 	s->logger.link.fd = -1;
 	s->groups_fd = -1;
 	ck_assert_int_eq(slots_init(s), 0);
-	want = (struct table_service){
-		.name = "web", .max_registered = 2, .window = 64, .start = START_EXTERNAL};
+	want_server = (struct table_server){0};
+	want = (struct table_service){.server = &want_server,
+				      .name = "web",
+				      .max_registered = 2,
+				      .window = 64,
+				      .start = START_EXTERNAL};
 	service = service_new(s, "web");
 	ck_assert_ptr_nonnull(service);
 	service->want = &want;
@@ -60,6 +72,7 @@ static void free_all(void)
 	slots_release(s);
 	service_free(s, service);
 	slots_free(s);
+	upgrade_close(s);
 }
 
 static void teardown(void)
@@ -159,12 +172,39 @@ START_TEST(a_table_from_begin_to_commit)
 	committed();
 	ck_assert(dispatcher_usable(s));
 	ck_assert(!service->fresh);
-	/* A reload says nothing of servers. */
+	/* A reload says nothing of servers, and nothing of what has not changed. */
+	push_table(s);
+	ck_heard(LINK_BEGIN, 0);
+	ck_heard(LINK_COMMIT, 0);
+	service->pushed_to = 0;
 	push_table(s);
 	ck_heard(LINK_BEGIN, 0);
 	ck_heard(LINK_SERVICE, 0);
 	ck_heard(LINK_COMMIT, 0);
 	ck_silence();
+}
+END_TEST
+
+/* To each dispatcher: it would keep the service for good after its last server's end. */
+START_TEST(a_removed_service_with_servers_is_gone)
+{
+	const struct table_service *before = service->want;
+
+	running();
+	service->want = NULL;
+	for (unsigned generation = 1; generation <= 2; generation++) {
+		s->dispatcher.generation = generation;
+		s->dispatcher.phase = DISPATCHER_STARTING;
+		s->dispatcher.pushes = s->dispatcher.commits = 0;
+		ready();
+		ck_heard(LINK_BEGIN, 0);
+		unsigned count;
+		ck_assert_uint_eq(heard(&count).service.gone, 1);
+		ck_heard(LINK_SERVER, 2);
+		ck_heard(LINK_COMMIT, 0);
+		committed();
+	}
+	service->want = before;
 }
 END_TEST
 
@@ -185,10 +225,18 @@ START_TEST(a_listener_s_descriptor_goes_once_to_each_dispatcher)
 		ck_heard(LINK_LISTENER, 1);
 		ck_heard(LINK_COMMIT, 0);
 		committed();
+		service->pushed_to = 0; /* it has changed */
 		push_table(s);
 		ck_heard(LINK_BEGIN, 0);
 		ck_heard(LINK_SERVICE, 0);
 		ck_heard(LINK_LISTENER, 0);
+		ck_heard(LINK_COMMIT, 0);
+		committed();
+		listener.pushed_to = 0; /* it was bound again */
+		push_table(s);
+		ck_heard(LINK_BEGIN, 0);
+		ck_heard(LINK_SERVICE, 0);
+		ck_heard(LINK_LISTENER, 1);
 		ck_heard(LINK_COMMIT, 0);
 		committed();
 	}
@@ -241,13 +289,34 @@ START_TEST(a_dead_server_s_slot_waits_for_slot_free)
 }
 END_TEST
 
+/* SLOT_FREE has an end; a new dispatcher has it anew. */
+START_TEST(a_dead_server_is_settled_in_time)
+{
+	unsigned ticks = 0;
+
+	ready();
+	committed();
+	slot_died(s, running());
+	ck_assert(slots_settled(s));
+	struct server *server = running();
+	push_server(s, server);
+	uint32_t slot = server->slot, generation = server->generation;
+	slot_died(s, server);
+	while (slots_settled(s))
+		ck_assert_uint_lt(ticks++, 60);
+	ck_assert_uint_ge(ticks, 5);
+	say(LINK_SLOT_FREE, slot, generation);
+	ck_assert(slots_settled(s));
+}
+END_TEST
+
 START_TEST(a_slot_comes_back_with_another_generation)
 {
 	struct server *server = running();
 	uint32_t slot = server->slot, generation = server->generation;
 
 	slot_died(s, server);
-	s->slot_next = slot;
+	s->slot_turn.next = slot;
 	int pair[2];
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	ck_assert_int_eq(slot_take(s, server, pair[0], pair[1], -1), 0);
@@ -402,13 +471,91 @@ START_TEST(keep_with_something_else_than_pairs)
 }
 END_TEST
 
+/* What the old dispatcher hands up goes to the next one before its table, and is kept until that one has it. */
+START_TEST(handed_up_and_handed_on)
+{
+	struct link_message message = {
+		.version = LINK_VERSION, .type = LINK_HELD, .held = {.index = 7, .id = 8}};
+	int fd = dup(STDIN_FILENO);
+	unsigned count;
+
+	s->dispatcher.phase = DISPATCHER_LEAVING;
+	answer_message(s, &message, &fd, 1);
+	ck_assert_uint_eq(s->upgrade->held_count, 1);
+	for (unsigned tries = 0; tries < 2; tries++) { /* the first one of these dies before its COMMITTED */
+		s->dispatcher.phase = DISPATCHER_LOADING;
+		s->dispatcher.pushes = s->dispatcher.commits = 0;
+		ready();
+		struct link_message next = heard(&count);
+		ck_assert_int_eq(next.type, LINK_HELD);
+		ck_assert_uint_eq(count, 1);
+		ck_assert_uint_eq(next.held.index, 7);
+		ck_assert_uint_eq(next.held.id, 8);
+		ck_heard(LINK_BEGIN, 0);
+		ck_heard(LINK_SERVICE, 0);
+		ck_heard(LINK_COMMIT, 0);
+		ck_assert(open_fd(fd));
+	}
+	committed();
+	ck_assert_uint_eq(s->upgrade->held_count, 0);
+	ck_assert(!open_fd(fd));
+}
+END_TEST
+
+/* A reload while the old dispatcher comes to rest: its COMMITTED may come when it hands over already. */
+START_TEST(committed_while_it_hands_over)
+{
+	struct link_message message = {
+		.version = LINK_VERSION, .type = LINK_HELD, .held = {.index = 7, .id = 8}};
+	int fd = dup(STDIN_FILENO);
+
+	hear_table();
+	push_table(s);
+	dispatcher_hand_over(s);
+	answer_message(s, &message, &fd, 1);
+	committed();
+	ck_assert_int_eq(s->dispatcher.phase, DISPATCHER_LEAVING);
+	ck_assert(ev_is_active(&s->dispatcher.deadline));
+	ck_assert_uint_eq(s->upgrade->held_count, 1);
+	ck_assert(open_fd(fd));
+	ck_assert_int_eq(permit_request(LINK_HELD, s->dispatcher.phase), PERMIT_ALWAYS);
+}
+END_TEST
+
+/* The next dispatcher must not take a server that is being ended for a healthy one. */
+START_TEST(servers_that_end_are_pushed_as_draining)
+{
+	static const struct {
+		enum server_phase phase;
+		uint32_t flags;
+	} all[] = {{PHASE_STARTING, 0},
+		   {PHASE_READY, 0},
+		   {PHASE_DRAINING, LINK_SERVER_DRAINING},
+		   {PHASE_STOPPING, LINK_SERVER_DRAINING},
+		   {PHASE_KILLING, LINK_SERVER_DRAINING}};
+	struct server *server = running();
+	unsigned count;
+
+	ready();
+	for (unsigned i = 0; i < 4; i++)
+		heard(&count);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		server->phase = all[i].phase;
+		push_server(s, server);
+		struct link_message next = heard(&count);
+		ck_assert_int_eq(next.type, LINK_SERVER);
+		ck_assert_uint_eq(next.server.flags, all[i].flags);
+	}
+}
+END_TEST
+
 START_TEST(registered_and_what_a_late_one_means)
 {
 	struct server *server = running();
 
 	want.start = START_ALWAYS;
 	want.has_server = true;
-	want.server.instances = 1;
+	want.server->instances = 1;
 	hear_table();
 	say(LINK_REGISTERED, server->slot, server->generation);
 	ck_assert_int_eq(server->phase, PHASE_READY);
@@ -421,18 +568,76 @@ START_TEST(registered_and_what_a_late_one_means)
 }
 END_TEST
 
+/* Its REGISTERED may be on the way, and clients are with it already: only the dispatcher knows that it holds none. */
+START_TEST(a_starting_server_is_drained)
+{
+	struct server *server = running();
+
+	server->pid = fork();
+	if (server->pid == 0)
+		for (;;)
+			pause();
+	want.drain_timeout_ms = service->drain_timeout_ms = 30000;
+	service->stop_signal = SIGKILL; /* the others have a handler here, of the test program's */
+	service->stop_timeout_ms = 10000;
+	ready();
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned fds;
+		heard(&fds);
+	}
+	server_stop(s, server, true);
+	ck_heard(LINK_DRAIN, 0);
+	ck_assert_int_eq(server->phase, PHASE_DRAINING);
+	say(LINK_REGISTERED, server->slot, server->generation);
+	ck_assert_int_eq(server->phase, PHASE_DRAINING);
+	ck_assert_int_eq(waitpid(server->pid, NULL, WNOHANG), 0);
+	say(LINK_IDLE, server->slot, server->generation);
+	ck_assert_int_eq(server->phase, PHASE_STOPPING);
+	ck_assert_int_eq(waitpid(server->pid, NULL, 0), server->pid);
+	server->pid = 0;
+}
+END_TEST
+
 START_TEST(numbers_rest_before_they_are_used_again)
 {
 	uint8_t used[4] = {0};
-	uint32_t next = 0;
+	struct index_turn turn = {0};
 
 	for (uint32_t i = 0; i < 4; i++)
-		ck_assert_uint_eq(index_take(used, 4, &next), i);
-	ck_assert_uint_eq(index_take(used, 4, &next), BOARD_NONE);
+		ck_assert_uint_eq(index_take(used, 4, &turn), i);
+	ck_assert_uint_eq(index_take(used, 4, &turn), BOARD_NONE);
 	used[1] = used[2] = 0;
-	ck_assert_uint_eq(index_take(used, 4, &next), 1);
+	ck_assert_uint_eq(index_take(used, 4, &turn), 1);
 	used[1] = 0;
-	ck_assert_uint_eq(index_take(used, 4, &next), 2);
+	ck_assert_uint_eq(index_take(used, 4, &turn), 2);
+}
+END_TEST
+
+/* However often they change, about as many numbers as are used at once are ever touched. */
+START_TEST(numbers_stay_low)
+{
+	static uint8_t used[10000];
+	struct index_turn turn = {0};
+	uint32_t index[100], highest = 0;
+
+	for (uint32_t i = 0; i < 100; i++)
+		index[i] = index_take(used, 10000, &turn);
+	for (uint32_t i = 1; i < 100000; i++) {
+		uint32_t *one = &index[i * 7 % 100];
+		used[*one] = 0;
+		*one = index_take(used, 10000, &turn);
+		ck_assert_uint_ne(*one, BOARD_NONE);
+		highest = *one > highest ? *one : highest;
+	}
+	ck_assert_uint_lt(highest, 100 + 2 * 32);
+	/* Numbers that somebody else has set are passed over; all are given out in the end. */
+	turn = (struct index_turn){0};
+	memset(used, 1, 5000);
+	for (uint32_t i = 5000; i < 10000; i++)
+		ck_assert_uint_eq(index_take(used, 10000, &turn), i);
+	ck_assert_uint_eq(index_take(used, 10000, &turn), BOARD_NONE);
+	used[17] = 0;
+	ck_assert_uint_eq(index_take(used, 10000, &turn), 17);
 }
 END_TEST
 
@@ -443,9 +648,11 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_table_from_begin_to_commit);
+	tcase_add_test(tests, a_removed_service_with_servers_is_gone);
 	tcase_add_test(tests, a_listener_s_descriptor_goes_once_to_each_dispatcher);
 	tcase_add_test(tests, what_no_dispatcher_knew_is_free_at_once);
 	tcase_add_test(tests, a_dead_server_s_slot_waits_for_slot_free);
+	tcase_add_test(tests, a_dead_server_is_settled_in_time);
 	tcase_add_test(tests, a_slot_comes_back_with_another_generation);
 	tcase_add_test(tests, slot_free_for_a_living_server);
 	tcase_add_test(tests, gone_for_a_supervised_server);
@@ -453,13 +660,14 @@ int main(void)
 	tcase_add_test(tests, kept_up_to_max_registered);
 	tcase_add_test(tests, kept_only_for_what_the_table_names);
 	tcase_add_test(tests, keep_with_something_else_than_pairs);
+	tcase_add_test(tests, handed_up_and_handed_on);
+	tcase_add_test(tests, committed_while_it_hands_over);
+	tcase_add_test(tests, servers_that_end_are_pushed_as_draining);
 	tcase_add_test(tests, registered_and_what_a_late_one_means);
+	tcase_add_test(tests, a_starting_server_is_drained);
 	tcase_add_test(tests, numbers_rest_before_they_are_used_again);
+	tcase_add_test(tests, numbers_stay_low);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -145,15 +145,14 @@ END_TEST
 
 START_TEST(test_later_commands)
 {
-	static const char *const line[] = {"lust-inetd upgrade",    "lust-inetd pause web",
-					   "lust-inetd log -f web", "lust-inetd check-jail /srv",
-					   "lust-inetd import a b", "lust-inetd resume --all"};
+	static const char *const line[] = {"lust-inetd log -f web", "lust-inetd check-jail /srv",
+					   "lust-inetd import a b"};
 
 	for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++) {
 		ck_assert_int_eq(parse(line[i]), 0);
 		ck_assert_int_eq(arguments.command, COMMAND_LATER);
 	}
-	ck_assert_str_eq(arguments.name, "resume");
+	ck_assert_str_eq(arguments.name, "import");
 }
 END_TEST
 

@@ -12,6 +12,7 @@
 #include "admission.h"
 #include "balance.h"
 #include "credit.h"
+#include "suite.h"
 
 #define MANY 8
 
@@ -110,6 +111,10 @@ START_TEST(test_credit)
 	ck_assert_uint_eq(credit_free(2, 0, 5, 0), 0);
 	ck_assert_uint_eq(credit_free(64, 3, 2, 5), 0);
 	ck_assert_uint_eq(credit_free(UINT32_MAX, UINT32_MAX, UINT32_MAX - 1, UINT32_MAX), 0);
+
+	ck_assert_uint_eq(credit_keep(1024, 24), 750);
+	ck_assert_uint_eq(credit_keep(20, 24), 0);
+	ck_assert_uint_eq(credit_keep(UINT32_MAX, 24), BOARD_LEDGER / 4 * 3);
 }
 END_TEST
 
@@ -138,8 +143,15 @@ START_TEST(test_gate)
 	ck_assert_int_eq(admission_gate(&service), GATE_WAIT);
 	service = (struct admission_service){.credits = 5, .registered = 1, .paused = true};
 	ck_assert_int_eq(admission_gate(&service), GATE_WAIT);
-	service =
-		(struct admission_service){.registered = 1, .paused = true, .overload = LINK_OVERLOAD_REFUSE};
+	/* Who must not wait does not wait for the end of a pause, with or without a credit, nor for a server's start. */
+	service.overload = LINK_OVERLOAD_REFUSE;
+	ck_assert_int_eq(admission_gate(&service), GATE_REFUSE);
+	service = (struct admission_service){.expected = 1, .paused = true, .overload = LINK_OVERLOAD_REFUSE};
+	ck_assert_int_eq(admission_gate(&service), GATE_REFUSE);
+	/* Nothing is accepted, not even to be refused. */
+	service.closed = true;
+	ck_assert_int_eq(admission_gate(&service), GATE_WAIT);
+	service = (struct admission_service){.credits = 5, .registered = 1, .closed = true};
 	ck_assert_int_eq(admission_gate(&service), GATE_WAIT);
 
 	ck_assert_int_eq(admission_judge(&(struct admission_client){GATE_OPEN}), DENIED_COUNT);
@@ -156,9 +168,5 @@ int main(void)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -8,12 +8,16 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "board.h"
+#include "suite.h"
 
 static struct board *new_board(void)
 {
@@ -76,7 +80,7 @@ START_TEST(test_sums)
 	struct board *board = new_board();
 	struct board_service *service = &board->services[3];
 	struct board_reading reading;
-	atomic_store(&service->accepted, 20);
+	board_count_accepted(board, 3, 20);
 	atomic_store(&service->taken, 9);
 	atomic_store(&service->done, 4);
 	atomic_store(&service->died, 1);
@@ -91,13 +95,98 @@ START_TEST(test_sums)
 }
 END_TEST
 
+enum { PENDING = 3, ACTIVE = 5 };
+
+/* Where a reader in another process puts what it read. */
+struct elsewhere {
+	_Atomic int done;
+	struct board_reading reading;
+};
+
+static void goes_back_and_closes(struct board_service *service)
+{
+	atomic_fetch_sub(&service->taken, 1);
+	atomic_fetch_add(&service->closed[CLOSED_TOUCHED], 1);
+}
+
+static void comes_and_goes(struct board_service *service)
+{
+	atomic_fetch_add(&service->accepted, 1);
+	atomic_fetch_add(&service->taken, 1);
+	atomic_fetch_add(&service->done, 1);
+}
+
+static void reset(struct board_service *service)
+{
+	atomic_store(&service->accepted, PENDING + ACTIVE + 1);
+	atomic_store(&service->taken, ACTIVE + 1);
+	atomic_store(&service->done, 0);
+	atomic_store(&service->closed[CLOSED_TOUCHED], 0);
+}
+
+/* Reads in another process; after `at` of its instructions it is stopped and something happens. False: it had fewer. */
+static bool read_stepwise(const struct board *board, struct elsewhere *elsewhere, unsigned at,
+			  void (*happens)(struct board_service *), struct board_service *service)
+{
+	int status;
+	bool happened = false;
+	reset(service);
+	atomic_store(&elsewhere->done, 0);
+	pid_t reader = fork();
+	if (reader == 0) {
+		(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		(void)kill(getpid(), SIGSTOP);
+		board_read_service(board, 0, &elsewhere->reading);
+		atomic_store(&elsewhere->done, 1);
+		pause();
+	}
+	ck_assert_int_eq(waitpid(reader, &status, 0), reader);
+	for (unsigned n = 0; !atomic_load(&elsewhere->done); n++) {
+		if (n == at) {
+			happens(service);
+			happened = true;
+		}
+		if (!WIFSTOPPED(status) || ptrace(PTRACE_SINGLESTEP, reader, NULL, NULL) < 0 ||
+		    waitpid(reader, &status, 0) < 0)
+			break;
+	}
+	kill(reader, SIGKILL);
+	ck_assert_int_eq(waitpid(reader, NULL, 0), reader);
+	ck_assert_int_eq(atomic_load(&elsewhere->done), 1);
+	return happened;
+}
+
+/* Whenever a connection moves on: what is pending and active all the time is so in the reading. */
+START_TEST(test_sums_while_taken_falls)
+{
+	void (*const events[])(struct board_service *) = {goes_back_and_closes, comes_and_goes};
+	struct board *board = new_board();
+	struct elsewhere *elsewhere =
+		mmap(NULL, sizeof(*elsewhere), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(elsewhere, MAP_FAILED);
+	const struct board_reading *reading = &elsewhere->reading;
+	board_count_accepted(board, 0, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned at = 0;
+		while (read_stepwise(board, elsewhere, at, events[i], &board->services[0])) {
+			ck_assert_uint_ge(reading->pending, PENDING);
+			ck_assert_uint_ge(reading->active, ACTIVE);
+			at++;
+		}
+		ck_assert_uint_gt(at, 20); /* one for each counter at least */
+	}
+	munmap(elsewhere, sizeof(*elsewhere));
+	board_unmap(board);
+}
+END_TEST
+
 /* A board left in the middle of a change: no difference is negative, the sums hold. */
 START_TEST(test_torn_sums)
 {
 	struct board *board = new_board();
 	struct board_service *service = &board->services[0];
 	struct board_reading reading;
-	atomic_store(&service->accepted, 1);
+	board_count_accepted(board, 0, 1);
 	atomic_store(&service->taken, 1);
 	atomic_store(&service->done, 2);
 	atomic_store(&service->lost, 1);
@@ -106,6 +195,57 @@ START_TEST(test_torn_sums)
 	ck_assert_uint_eq(reading.pending, 0);
 	ck_assert_uint_eq(reading.taken, reading.done + reading.died + reading.active);
 	ck_assert_uint_eq(reading.accepted, reading.taken + reading.lost + reading.pending);
+	board_unmap(board);
+}
+END_TEST
+
+static blkcnt_t blocks(int fd)
+{
+	struct stat info;
+	ck_assert_int_eq(fstat(fd, &info), 0);
+	return info.st_blocks;
+}
+
+/* Ten thousand services that nobody has called yet take what is said of all of them, and nothing else, whoever looks. */
+START_TEST(test_unused_takes_nothing)
+{
+	enum { MANY = 10000 };
+	int fd = board_create();
+	struct board *board = board_map(fd, true);
+	struct board_reading reading;
+	ck_assert_ptr_nonnull(board);
+	for (uint32_t i = 0; i < MANY; i++)
+		board_reset_service(board, i, 0, 0, 1000);
+	for (uint32_t i = 0; i < MANY; i++) {
+		board_read_service(board, i, &reading);
+		ck_assert_uint_eq(reading.since_s, 1000);
+		ck_assert_uint_eq(reading.accepted, 0);
+	}
+	ck_assert_int_le(blocks(fd) * 512, (MANY * sizeof(struct board_brief) / 4096 + 3) * 4096);
+	board_unmap(board);
+	close(fd);
+}
+END_TEST
+
+/* A number that is used again starts at what its new owner has. */
+START_TEST(test_used_again)
+{
+	struct board *board = new_board();
+	struct board_reading reading;
+	struct board_percentiles latency;
+	board_count_accepted(board, 7, 5);
+	atomic_store(&board->services[7].done, 5);
+	board_measure(board->latency[7].taken, 100000, 1000);
+	board_reset_service(board, 7, 0, 0, 10);
+	board_read_service(board, 7, &reading);
+	ck_assert_uint_eq(reading.accepted, 0);
+	ck_assert_uint_eq(reading.done, 0);
+	board_percentiles(board->latency[7].taken, 100000, 60, &latency);
+	ck_assert_uint_eq(latency.count, 0);
+	board_reset_service(board, 8, 2, 3, 10);
+	board_read_service(board, 8, &reading);
+	ck_assert_uint_eq(reading.pending, 2);
+	ck_assert_uint_eq(reading.active, 3);
 	board_unmap(board);
 }
 END_TEST
@@ -194,16 +334,21 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_create,  test_map_refuses, test_sums,         test_torn_sums,
-				      test_buckets, test_percentiles, test_windows_pass, test_rate};
+	const TTest *const tests[] = {
+		test_create,     test_map_refuses, test_sums,         test_unused_takes_nothing,
+		test_used_again, test_torn_sums,
+
+		test_buckets,    test_percentiles, test_windows_pass, test_rate};
 	Suite *suite = suite_create("board");
 	TCase *tcase = tcase_create("board");
+	tcase_set_timeout(tcase, 60);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	TCase *stepwise = tcase_create("stepwise");
+	tcase_set_tags(stepwise, "ptrace"); /* valgrind would be what is traced */
+	tcase_set_timeout(stepwise, 60);
+	tcase_add_test(stepwise, test_sums_while_taken_falls);
+	suite_add_tcase(suite, stepwise);
+	return suite_run(suite);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "suite.h"
 #include "supervisor.h"
 
 static struct table_limit limit[TABLE_LIMITS];
@@ -251,9 +252,5 @@ int main(void)
 	tcase_add_test(limits, limits_as_the_daemon_was_started_then_the_table_s);
 	suite_add_tcase(suite, limits);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

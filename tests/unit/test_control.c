@@ -16,6 +16,9 @@
 #include <unistd.h>
 
 #include "control_client.h"
+#include "control_socket.h"
+#include "helpers.h"
+#include "logging.h"
 #include "control_rights.h"
 
 #define SERVICES 300u
@@ -307,6 +310,75 @@ START_TEST(test_flood)
 }
 END_TEST
 
+static struct link_message sent_to_dispatcher(struct channel *dispatcher)
+{
+	struct link_message message;
+	int fds[CHANNEL_FDS];
+	unsigned count;
+
+	ck_assert_int_eq(channel_receive(dispatcher, &message, fds, &count), 1);
+	ck_assert_ptr_null(link_check_from_supervisor(&message, sizeof(message), count));
+	return message;
+}
+
+/* `pause` is answered when the dispatcher has done it, and not before; a dead one has done all it ever will. */
+START_TEST(test_pause_waits_for_the_dispatcher)
+{
+	struct channel dispatcher;
+	struct control_record record;
+	struct link_message message;
+	int ends[2], client = connect_client(), later;
+
+	ck_assert_int_eq(channel_pair(ends), 0);
+	channel_init(&supervisor.dispatcher.link, ends[0], sizeof(struct link_message));
+	channel_init(&dispatcher, ends[1], sizeof(struct link_message));
+	supervisor.dispatcher.phase = DISPATCHER_RUNNING;
+	ask(client, CONTROL_PAUSE, "service-7");
+	turn(20);
+	message = sent_to_dispatcher(&dispatcher);
+	ck_assert_int_eq(message.type, LINK_PAUSE);
+	ck_assert_uint_eq(message.service.service, 7);
+	message = sent_to_dispatcher(&dispatcher);
+	ck_assert_int_eq(message.type, LINK_PING);
+	ck_assert(services[7].pause.on && !services[6].pause.on);
+	ck_assert_uint_eq(services[7].pause.by, geteuid());
+
+	/* Neither a sign of life, nor a number that was never sent, nor an older mark. */
+	dispatcher_pong(&supervisor, 1);
+	dispatcher_pong(&supervisor, message.ping.number + 1);
+	dispatcher_pong(&supervisor, message.ping.number - 1);
+	turn(20);
+	ck_assert_int_lt(recv(client, &record, sizeof(record), 0), 0);
+	dispatcher_pong(&supervisor, message.ping.number);
+	expect_result(client, 0);
+	close(client);
+
+	/* Already so: no second PAUSE. */
+	later = connect_client();
+	ask(later, CONTROL_PAUSE, "service-7");
+	turn(20);
+	message = sent_to_dispatcher(&dispatcher);
+	ck_assert_int_eq(message.type, LINK_PING);
+	supervisor.running = false; /* else it would be started again */
+	dispatcher_ended(&supervisor, 0);
+	expect_result(later, 0);
+	close(later);
+	channel_close(&dispatcher);
+
+	supervisor.running = true;
+	later = connect_client();
+	ask(later, CONTROL_RESUME, NULL);
+	expect_result(later, 0);
+	ck_assert(!services[7].pause.on);
+	close(later);
+	later = connect_client();
+	ask(later, CONTROL_PAUSE, "nobody*");
+	expect_result(later, 64);
+	close(later);
+	log_free(&supervisor);
+}
+END_TEST
+
 START_TEST(test_wait_and_stop)
 {
 	static struct server server = {.pid = 1, .phase = PHASE_READY};
@@ -380,6 +452,7 @@ int main(void)
 	tcase_add_test(tests, test_garbage);
 	tcase_add_test(tests, test_pushed_descriptors);
 	tcase_add_test(tests, test_flood);
+	tcase_add_test(tests, test_pause_waits_for_the_dispatcher);
 	tcase_add_test(tests, test_wait_and_stop);
 	tcase_add_test(tests, test_impatient_client);
 	tcase_add_test(tests, test_socket);

@@ -26,6 +26,7 @@
 #include "event.h"
 #include "fd_message.h"
 #include "link.h"
+#include "suite.h"
 #include "wire.h"
 
 #define WAIT_MS 20000
@@ -90,7 +91,7 @@ static void start(void)
 
 static void push(void)
 {
-	tell(LINK_BEGIN, (struct link_message){.begin = {1, 1, 1, 1}}, NULL, 0);
+	tell(LINK_BEGIN, (struct link_message){.begin = {1, 1, 1, 1, 0}}, NULL, 0);
 	struct link_message message = {0};
 	message.service =
 		(struct link_service){.name = "web", .window = 64, .take_timeout_ms = 5000, .supervised = 1};
@@ -343,9 +344,5 @@ int main(void)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

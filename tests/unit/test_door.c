@@ -9,66 +9,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fake_daemon.h"
 
-static char directory[64];
-static int door;
+static struct fake_door door;
 static struct fake_daemon lust_daemon;
 
 static void make_door(void)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	snprintf(directory, sizeof(directory), "/tmp/test_door.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/register.sock", directory);
-	door = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(door, (struct sockaddr *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(lust_allow_credentials(door), 0);
-	ck_assert_int_eq(listen(door, 4), 0);
-	unsetenv("LUST_FD");
-	setenv("LUST_SERVICE", "web", 1);
+	fake_door_make(&door);
 }
 
 static void remove_door(void)
 {
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/register.sock", directory);
-	unlink(path);
-	rmdir(directory);
-	close(door);
+	fake_door_remove(&door);
 }
 
-/* Accepts and hears the knock. */
 static int open_door(void)
 {
-	int visitor = accept4(door, NULL, NULL, SOCK_CLOEXEC);
-
-	lust_daemon.ours = visitor;
-	fake_hear(&lust_daemon, LUST_WIRE_REGISTER);
-	ck_assert_uint_eq(lust_daemon.heard.reg.generation, 0);
-	ck_assert_str_eq(lust_daemon.heard.reg.service, "web");
-	return visitor;
+	return fake_visitor(&lust_daemon, &door);
 }
 
-/* PAIR at the lifeline, then the pair as with any server. */
 static void give_pair(int lifeline)
 {
-	struct lust_wire_header pair = {.version = LUST_WIRE_VERSION, .type = LUST_WIRE_PAIR};
-	int ends[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	ck_assert_int_eq(lust_allow_credentials(ends[0]), 0);
-	ck_assert_int_eq(lust_message_send(lifeline, &pair, sizeof(pair), &ends[1], 1, 0), 0);
-	close(ends[1]);
-	lust_daemon.ours = ends[0];
-	fake_hello(&lust_daemon, FAKE_GENERATION);
-	fake_say(ends[0], LUST_WIRE_REGISTERED);
+	fake_give_pair(&lust_daemon, lifeline, FAKE_GENERATION);
+	fake_say(lust_daemon.ours, LUST_WIRE_REGISTERED);
 }
 
 static void *admit(void *argument)
@@ -91,11 +58,35 @@ static void *deny(void *argument)
 	return NULL;
 }
 
+/* No room at first. */
+static void *crowd(void *argument)
+{
+	for (int i = 0; i < 2; i++) {
+		int visitor = open_door();
+
+		fake_deny_for_now(visitor, "too many at once");
+		close(visitor);
+	}
+	return admit(argument);
+}
+
+/* Until nobody listens any more. */
+static void *crowd_always(void *argument)
+{
+	int visitor;
+
+	while ((visitor = accept4(door.socket, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		fake_deny_for_now(visitor, "too many at once");
+		close(visitor);
+	}
+	return argument;
+}
+
 /* Two dispatchers die with the knock in their hands; the third one lives. */
 static void *die_twice(void *argument)
 {
 	close(open_door());
-	close(accept4(door, NULL, NULL, SOCK_CLOEXEC));
+	close(accept4(door.socket, NULL, NULL, SOCK_CLOEXEC));
 	return admit(argument);
 }
 
@@ -109,7 +100,7 @@ static void *die_always(void *argument)
 
 static int knock(struct lust_server **server, void *(*play)(void *), int *lifeline)
 {
-	struct lust_options options = {.runtime_dir = directory};
+	struct lust_options options = {.runtime_dir = door.directory};
 	pthread_t thread;
 	int result;
 
@@ -151,6 +142,27 @@ START_TEST(denied)
 }
 END_TEST
 
+START_TEST(waits_for_room)
+{
+	struct lust_options options = {.runtime_dir = door.directory, .wait_ms = 200};
+	struct lust_server *server;
+	pthread_t thread;
+	int lifeline;
+
+	ck_assert_int_eq(knock(&server, crowd, &lifeline), 0);
+	ck_assert_str_eq(lust_server_reason(server), "");
+	lust_server_free(server);
+
+	/* At the end of its patience it says what it was told, unless that took too long as well. */
+	ck_assert_int_eq(pthread_create(&thread, NULL, crowd_always, NULL), 0);
+	if (lust_server_register(&server, NULL, &options) == -EACCES)
+		ck_assert_str_eq(lust_server_reason(server), "too many at once");
+	lust_server_free(server);
+	ck_assert_int_eq(shutdown(door.socket, SHUT_RDWR), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 START_TEST(dispatcher_dies_at_the_door)
 {
 	struct lust_server *server;
@@ -170,12 +182,12 @@ START_TEST(no_daemon)
 	struct lust_server *server;
 	char path[96], long_path[200] = "/";
 
-	setenv("LUST_RUNTIME_DIR", directory, 1);
+	setenv("LUST_RUNTIME_DIR", door.directory, 1);
 	ck_assert_int_eq(lust_server_register(&server, NULL, &(struct lust_options){.wait_ms = 20}),
 			 -ETIMEDOUT);
-	close(door);
+	close(door.socket);
 	ck_assert_int_eq(lust_server_register(&server, NULL, NULL), -ECONNREFUSED);
-	snprintf(path, sizeof(path), "%s/register.sock", directory);
+	snprintf(path, sizeof(path), "%s/register.sock", door.directory);
 	unlink(path);
 	ck_assert_int_eq(lust_server_register(&server, NULL, NULL), -ENOENT);
 	memset(long_path, 'x', sizeof(long_path) - 1);
@@ -281,6 +293,7 @@ int main(void)
 	tcase_add_checked_fixture(all, make_door, remove_door);
 	tcase_add_test(all, admitted);
 	tcase_add_test(all, denied);
+	tcase_add_test(all, waits_for_room);
 	tcase_add_test(all, dispatcher_dies_at_the_door);
 	tcase_add_test(all, no_daemon);
 	tcase_add_test(all, clone_in_a_forked_child);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "suite.h"
 
 static struct rig rig;
 static struct rig_server one, two;
@@ -296,6 +297,21 @@ START_TEST(test_drain)
 }
 END_TEST
 
+/* Let go before it has read DRAIN, which is withdrawn like all else: it gets to know all the same. */
+START_TEST(test_drain_is_the_last_word)
+{
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 0, 1);
+	struct link_message message = {.type = LINK_DRAIN};
+	message.slot = (struct link_slot){.slot = 0, .generation = 1};
+	rig_say(&rig, &message, NULL, 0);
+	message.type = LINK_FORGET;
+	rig_say(&rig, &message, NULL, 0);
+	rig_hear(&rig, &one, LUST_WIRE_DRAIN);
+	rig_server_close(&one);
+}
+END_TEST
+
 START_TEST(test_pause_quiesce_shutdown)
 {
 	rig_table(&rig, NULL, 0, 0);
@@ -334,7 +350,7 @@ START_TEST(test_removed_service)
 	connect_clients(1);
 	rig_until_accepted(&rig, 1);
 	struct link_message message = {.type = LINK_BEGIN};
-	message.begin = (struct link_begin){99, 0, 0, 0};
+	message.begin = (struct link_begin){.table = 99};
 	rig_say(&rig, &message, NULL, 0);
 	message = (struct link_message){.type = LINK_COMMIT};
 	message.commit.table = 99;
@@ -354,7 +370,7 @@ START_TEST(test_commit_needs_all_records)
 {
 	rig_table(&rig, NULL, 0, 0);
 	struct link_message message = {.type = LINK_BEGIN};
-	message.begin = (struct link_begin){2, 1, 0, 0};
+	message.begin = (struct link_begin){.table = 2, .services = 1};
 	rig_say(&rig, &message, NULL, 0);
 	message = (struct link_message){.type = LINK_COMMIT};
 	message.commit.table = 2;
@@ -375,6 +391,7 @@ static Suite *suite(void)
 		test_no_stall_for_an_answer,
 		test_death,
 		test_drain,
+		test_drain_is_the_last_word,
 		test_pause_quiesce_shutdown,
 		test_removed_service,
 		test_commit_needs_all_records,
@@ -391,9 +408,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

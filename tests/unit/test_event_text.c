@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,13 +41,17 @@ START_TEST(test_sentences)
 	struct event event = sample(EVENT_CLOSED_TOUCHED);
 
 	says(&event, "connection 1:42 from 10.0.0.7:4431 closed: its server (pid 812) died after it had "
-		     "begun to read it");
+		     "begun to serve it");
 	event.pid = 0;
 	says(&event,
-	     "connection 1:42 from 10.0.0.7:4431 closed: its server died after it had begun to read it");
+	     "connection 1:42 from 10.0.0.7:4431 closed: its server died after it had begun to serve it");
 	event.family = AF_UNIX;
 	says(&event,
-	     "connection 1:42 from a local client closed: its server died after it had begun to read it");
+	     "connection 1:42 from a local client closed: its server died after it had begun to serve it");
+	event = sample(EVENT_CLOSED_CLIENT_LEFT);
+	says(&event, "connection 1:42 from 10.0.0.7:4431 closed: the client had left when its server died");
+	event.slot = BOARD_NONE;
+	says(&event, "connection 1:42 from 10.0.0.7:4431 closed: the client left before a server took it");
 	event = sample(EVENT_LOST);
 	event.family = AF_INET6;
 	memset(event.ip, 0, sizeof(event.ip));
@@ -59,12 +64,17 @@ START_TEST(test_sentences)
 	says(&event, "registration of pid 812, uid 1000, gid 100 refused: the message carried no credentials "
 		     "of its sender");
 	event = sample(EVENT_REGISTERED);
+	event.id = 0;
 	event.instance = 2;
 	event.number = 100;
 	says(&event, "server 2 (pid 812) registered, uid 0, gid 0, capacity 100");
 	event.instance = 0;
 	event.number = 0;
+	event.id = 0;
 	says(&event, "a server from outside (pid 812) registered, uid 0, gid 0, no limit of its own");
+	event.id = 7;
+	says(&event, "a server from outside (pid 812) registered, uid 0, gid 0, no limit of its own, holds 7 "
+		     "connections of an earlier daemon");
 	event = sample(EVENT_ACCEPT_FAILED);
 	event.error = EMFILE;
 	says(&event, "cannot accept connections: Too many open files; clients wait until it works again");
@@ -112,6 +122,23 @@ START_TEST(test_unknown)
 }
 END_TEST
 
+/* A dispatcher in a stranger's hands writes what it likes into the pipe, and no line of its own into the log. */
+START_TEST(test_forged_name)
+{
+	static const char *const bad[] = {"x\nerror lust-inetd: all is lost", "\033[2J", "a b", "\"", "\x80"};
+	struct event event = sample(EVENT_REFUSED_REGISTRATION);
+
+	snprintf(event.asked, sizeof(event.asked), "%s", "web-2.x_Y");
+	ck_assert(event_known(&event));
+	memset(event.asked, 'a', sizeof(event.asked));
+	ck_assert(event_known(&event));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(event.asked, sizeof(event.asked), "%s", bad[i]);
+		ck_assert(!event_known(&event));
+	}
+}
+END_TEST
+
 START_TEST(test_levels)
 {
 	struct event event = sample(EVENT_LOST);
@@ -135,6 +162,7 @@ int main(void)
 	tcase_add_test(tc, test_sentences);
 	tcase_add_test(tc, test_every_code);
 	tcase_add_test(tc, test_unknown);
+	tcase_add_test(tc, test_forged_name);
 	tcase_add_test(tc, test_levels);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

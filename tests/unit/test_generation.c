@@ -40,8 +40,7 @@ static void expect_end(struct lust_server *server, int expected)
 
 START_TEST(new_dispatcher_is_answered)
 {
-	struct lust_options options = {.batch = 2};
-	struct lust_server *server = fake_register(&lust_daemon, &options);
+	struct lust_server *server = fake_register(&lust_daemon, NULL);
 	uint64_t ids[3];
 	int clients[3];
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "suite.h"
 
 static struct rig rig;
 static struct rig_server one, two;
@@ -67,6 +68,32 @@ static void closed_by_us(int client)
 	char byte;
 	RIG_UNTIL(&rig, recv(client, &byte, 1, MSG_DONTWAIT) == 0 || errno == ECONNRESET);
 }
+
+/* What stops one by one is the credit, not the backlog: with more credits the rest comes at once. */
+START_TEST(test_all_at_once_after_few_credits)
+{
+	union lust_wire_message more = {.capacity = {.capacity = 64}};
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 1, 64);
+	connect_clients(12);
+	for (unsigned i = 0; i < 4; i++) {
+		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+		ck_assert_uint_eq(one.message.header.count, 1);
+		uint64_t id = first_id(&one);
+		drop_fds(&one);
+		rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+		if (i < 3)
+			rig_ids(&one, LUST_WIRE_DONE, &id, 1);
+	}
+	more.header = (struct lust_wire_header){.version = LUST_WIRE_VERSION, .type = LUST_WIRE_CAPACITY};
+	ck_assert_int_eq(lust_message_send(one.fd, &more, lust_wire_length(&more), NULL, 0, 0), 0);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	ck_assert_uint_eq(one.message.header.count, 8);
+	drop_fds(&one);
+	rig_server_close(&one);
+	close_clients(12);
+}
+END_TEST
 
 START_TEST(test_one_connection)
 {
@@ -444,10 +471,39 @@ START_TEST(test_no_descriptors)
 }
 END_TEST
 
+static unsigned accepted_and_not_sent(void)
+{
+	unsigned count = 0;
+	for (uint32_t i = 0; i < rig.d->ledger.high; i++)
+		count += ledger_state(&rig.d->ledger, i) == LEDGER_ACCEPTED;
+	return count;
+}
+
+/* What a dispatcher's death costs: one batch, however many listeners are ready in a turn. */
+START_TEST(test_one_batch_in_hand)
+{
+	rig_table(&rig, NULL, 0, 0);
+	rig_server(&rig, &one, 0, 0, 64);
+	rig_server(&rig, &two, 1, 0, 64);
+	connect_clients(100);
+	for (unsigned i = 0; i < 2; i++) {
+		listener_ready(rig.d->loop, &rig.d->listener[0]->accept, EV_READ);
+		ck_assert_uint_le(accepted_and_not_sent(), 64);
+	}
+	ck_assert_uint_eq(rig_read(&rig).accepted, 100);
+	rig_turn(&rig);
+	ck_assert_uint_eq(accepted_and_not_sent(), 0);
+	close_clients(100);
+	rig_server_close(&one);
+	rig_server_close(&two);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	const TTest *const tests[] = {
 		test_one_connection,
+		test_all_at_once_after_few_credits,
 		test_batches,
 		test_window_and_capacity,
 		test_overload_refuses,
@@ -461,6 +517,7 @@ static Suite *suite(void)
 		test_too_many_in_flight,
 		test_nonblocking,
 		test_full_pair,
+		test_one_batch_in_hand,
 	};
 	Suite *all = suite_create("handoff");
 	TCase *tcase = tcase_create("loopback");
@@ -480,9 +537,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

@@ -30,7 +30,7 @@ START_TEST(empty)
 	ck_assert_ptr_null(lust_held_by_fd(&table, 0));
 	ck_assert_ptr_null(lust_held_by_fd(&table, -1));
 	ck_assert_ptr_null(lust_held_due(&table));
-	lust_held_new_generation(&table);
+	lust_held_new_generation(&table, 0);
 }
 END_TEST
 
@@ -102,7 +102,7 @@ START_TEST(new_generation)
 	lust_held_queue(&table, add(3, 13, LUST_HELD_UNTAKEN), LUST_HELD_REFUSE_DUE);
 	lust_held_queue(&table, add(4, -1, LUST_HELD_WAITING), LUST_HELD_REFUSE_DUE);
 	lust_held_queue(&table, add(5, 15, LUST_HELD_UNTAKEN), LUST_HELD_REFUSE_DUE);
-	lust_held_new_generation(&table);
+	lust_held_new_generation(&table, 0);
 	ck_assert_uint_eq(table.used, 3);
 	ck_assert_uint_eq(lust_held_due(&table)->id, 3);
 	ck_assert_int_eq(lust_held_due(&table)->fd, 13);

@@ -14,6 +14,7 @@
 
 #include "dispatcher.h"
 #include "identity.h"
+#include "suite.h"
 
 static struct link_rule rule[2] = {{.kind = LINK_RULE_UID, .id = 1000}, {.kind = LINK_RULE_GID, .id = 50}};
 static struct identity who;
@@ -138,9 +139,5 @@ int main(void)
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "suite.h"
 
 static struct rig rig;
 static struct rig_server kept;
@@ -61,6 +62,8 @@ static void expect_denied(int fd, enum event_refusal why)
 	RIG_UNTIL(&rig, lust_message_receive(fd, &message, sizeof(message), &from, 1, MSG_DONTWAIT) == 1);
 	ck_assert_uint_eq(message.header.type, LUST_WIRE_DENIED);
 	ck_assert_str_eq(message.denied.reason, event_refusal_text(why));
+	bool passes = why == REFUSAL_BUSY || why == REFUSAL_STOPPING || why == REFUSAL_TIMEOUT;
+	ck_assert_uint_eq(message.denied.flags, passes ? LUST_WIRE_PASSING : 0);
 	ck_assert_uint_eq(rig_event(&rig, EVENT_REFUSED_REGISTRATION).number, why);
 	RIG_UNTIL(&rig, recv(fd, &message, 1, MSG_DONTWAIT) == 0);
 	close(fd);
@@ -483,16 +486,5 @@ int main(void)
 		test_lingering_descriptors,
 		test_descriptors_are_counted,
 	};
-	Suite *suite = suite_create("knock");
-	TCase *tcase = tcase_create("door");
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run_tests("knock", tests, sizeof(tests) / sizeof(*tests), setup, teardown);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escape.h"
 #include "line.h"
 
 static struct line_splitter splitter;
@@ -52,7 +53,7 @@ static void escaped(const char *raw, size_t length, const char *expected)
 	char text[256];
 	size_t written;
 
-	ck_assert_uint_eq(line_escape(text, sizeof(text), raw, length, &written), length);
+	ck_assert_uint_eq(lust_escape(text, sizeof(text), raw, length, &written), length);
 	ck_assert_str_eq(text, expected);
 	ck_assert_uint_eq(written, strlen(expected));
 }
@@ -189,15 +190,15 @@ START_TEST(test_escape_small_room)
 	char text[6];
 	size_t written;
 
-	ck_assert_uint_eq(line_escape(text, sizeof(text), "ab\x01z", 4, &written), 2);
+	ck_assert_uint_eq(lust_escape(text, sizeof(text), "ab\x01z", 4, &written), 2);
 	ck_assert_str_eq(text, "ab");
-	ck_assert_uint_eq(line_escape(text, sizeof(text), "abc\xe2\x82\xac", 6, &written), 3);
+	ck_assert_uint_eq(lust_escape(text, sizeof(text), "abc\xe2\x82\xac", 6, &written), 3);
 	ck_assert_str_eq(text, "abc");
-	ck_assert_uint_eq(line_escape(text, sizeof(text), "ab\xe2\x82\xac", 5, &written), 5);
+	ck_assert_uint_eq(lust_escape(text, sizeof(text), "ab\xe2\x82\xac", 5, &written), 5);
 	ck_assert_uint_eq(written, 5);
-	ck_assert_uint_eq(line_escape(text, 1, "a", 1, &written), 0);
+	ck_assert_uint_eq(lust_escape(text, 1, "a", 1, &written), 0);
 	ck_assert_str_eq(text, "");
-	ck_assert_uint_eq(line_escape(text, 0, "a", 1, NULL), 0);
+	ck_assert_uint_eq(lust_escape(text, 0, "a", 1, NULL), 0);
 }
 END_TEST
 

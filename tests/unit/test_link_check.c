@@ -43,9 +43,9 @@ START_TEST(test_frame)
 	BAD(down(&m, 0));
 	for (unsigned type = 0; type < 300; type++) {
 		m = message((uint16_t)type);
-		if (type < LINK_HELLO || type > LINK_RESUME)
+		if (type < LINK_HELLO || type > LINK_HAND_OVER)
 			BAD(down(&m, 0));
-		if (type < LINK_READY || type > LINK_DEREGISTERED)
+		if (type < LINK_READY || type > LINK_HELD)
 			BAD(up(&m, 0));
 	}
 }
@@ -175,6 +175,15 @@ START_TEST(test_single_changes)
 	GOOD(down(&m, 0));
 	m.kept.error = 28;
 	BAD(down(&m, 0));
+	m = message(LINK_HELD);
+	GOOD(down(&m, 1));
+	BAD(down(&m, 0));
+	BAD(down(&m, 2));
+	m.held.index = BOARD_LEDGER;
+	BAD(down(&m, 1));
+	m = message(LINK_HAND_OVER);
+	GOOD(down(&m, 0));
+	BAD(up(&m, 0));
 	m = message(LINK_PAUSE);
 	GOOD(down(&m, 0));
 	m.service.service = BOARD_SERVICES;
@@ -199,6 +208,11 @@ START_TEST(test_requests)
 		memset(m.slot.reason, 'r', sizeof(m.slot.reason));
 		BAD(up(&m, 0));
 	}
+	m = message(LINK_HELD);
+	GOOD(up(&m, 1));
+	BAD(up(&m, 0));
+	m.held.index = BOARD_LEDGER;
+	BAD(up(&m, 1));
 	m = message(LINK_KEEP);
 	GOOD(up(&m, 3));
 	BAD(up(&m, 2));

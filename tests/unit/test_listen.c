@@ -13,7 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "listeners.h"
+#include "logging.h"
+#include "suite.h"
 
 static struct supervisor *s;
 static char directory[64];
@@ -80,6 +82,28 @@ START_TEST(a_socket_that_everybody_may_use)
 	listen_close(s, &listener);
 	ck_assert_int_lt(stat(word.address.path, &info), 0);
 	ck_assert_int_eq(listener.fd, -1);
+}
+END_TEST
+
+START_TEST(who_waits_at_a_unix_socket)
+{
+	struct table_listen word = unix_word("a");
+	struct listener listener = opened(&word);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int client[3];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", word.address.path);
+	for (uint64_t i = 0; i < 3; i++) {
+		ck_assert_uint_eq(listen_waiting(&listener), i);
+		client[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(connect(client[i], (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	ck_assert_uint_eq(listen_waiting(&listener), 3);
+	close(accept(listener.fd, NULL, NULL));
+	ck_assert_uint_eq(listen_waiting(&listener), 2);
+	for (unsigned i = 0; i < 3; i++)
+		close(client[i]);
+	listen_close(s, &listener);
 }
 END_TEST
 
@@ -169,18 +193,26 @@ START_TEST(a_port_is_taken_once)
 }
 END_TEST
 
+/* Some other program's IPv4 socket may have the port that the kernel chose for IPv6: hence several. */
 START_TEST(v6_never_takes_v4)
 {
-	struct table_listen six = tcp_word("::", 0);
-	struct listener first = {.want = &six, .fd = -1};
+	int four_fd = -EADDRINUSE;
 
-	first.fd = listen_open(&first);
-	if (first.fd < 0)
-		return; /* no IPv6 here */
-	struct table_listen four = tcp_word("0.0.0.0", port_of(first.fd));
-	struct listener second = opened(&four);
-	listen_close(s, &second);
-	listen_close(s, &first);
+	for (unsigned n = 0; n < 20 && four_fd == -EADDRINUSE; n++) {
+		struct table_listen six = tcp_word("::", 0);
+		struct listener first = {.want = &six, .fd = -1};
+
+		first.fd = listen_open(&first);
+		if (first.fd < 0)
+			return; /* no IPv6 here */
+		struct table_listen four = tcp_word("0.0.0.0", port_of(first.fd));
+		struct listener second = {.want = &four, .fd = -1};
+		four_fd = second.fd = listen_open(&second);
+		if (second.fd >= 0)
+			listen_close(s, &second);
+		listen_close(s, &first);
+	}
+	ck_assert_int_ge(four_fd, 0);
 }
 END_TEST
 
@@ -247,13 +279,13 @@ START_TEST(a_late_one_is_tried_with_growing_pauses)
 	struct table_listen word = unix_word("no/where");
 	struct service service = {.name = "web"};
 	struct listener listener = {.want = &word, .fd = -1, .service = &service};
-	static const uint64_t pause[] = {5000, 10000, 20000, 40000, 60000, 60000};
+	static const uint64_t pause[] = {250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
 
 	for (size_t i = 0; i < sizeof(pause) / sizeof(pause[0]); i++) {
+		uint64_t before = clock_ms();
 		listener_retry_now(s, &listener);
-		uint64_t left = listener.retry_ms - clock_ms();
-		ck_assert_uint_le(left, pause[i]);
-		ck_assert_uint_gt(left, pause[i] - 2000);
+		ck_assert_uint_ge(listener.retry_ms, before + pause[i]);
+		ck_assert_uint_le(listener.retry_ms, clock_ms() + pause[i]);
 		ck_assert_int_eq(listener.error, ENOENT);
 	}
 	char path[108];
@@ -276,6 +308,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_socket_that_everybody_may_use);
+	tcase_add_test(tests, who_waits_at_a_unix_socket);
 	tcase_add_test(tests, a_dead_socket_gives_way);
 	tcase_add_test(tests, a_living_socket_stays);
 	tcase_add_test(tests, a_file_is_nothing_to_remove);
@@ -289,9 +322,5 @@ int main(void)
 	tcase_add_test(tests, a_late_one_is_tried_with_growing_pauses);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -159,7 +159,8 @@ static int open_log(const char *name)
 }
 
 /* The writing end of a new server's output. */
-static int add_source(uint32_t number, const char *name, uint32_t target)
+static int add_server(uint32_t number, const char *name, uint32_t target, uint32_t instance,
+		      uint32_t generation)
 {
 	struct logger_message m = message(LOGGER_SOURCE);
 	int ends[2];
@@ -167,11 +168,18 @@ static int add_source(uint32_t number, const char *name, uint32_t target)
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	m.source.source = number;
 	m.source.target = target;
+	m.source.instance = instance;
+	m.source.generation = generation;
 	m.source.pid = 1234;
 	snprintf(m.source.name, sizeof(m.source.name), "%s", name);
 	tell(&m, ends[0]);
 	channel_close_after(&link_channel, ends[0]);
 	return ends[1];
+}
+
+static int add_source(uint32_t number, const char *name, uint32_t target)
+{
+	return add_server(number, name, target, 1, 1);
 }
 
 static void add_service(uint32_t index, const char *name, uint32_t target)
@@ -247,6 +255,32 @@ static bool lacks(const char *name, const char *words)
 }
 
 #define TIME "^20[0-9-]{8}T[0-9:]{8}\\.[0-9]{3}[+-][0-9]{2}:[0-9]{2} "
+
+/* While it prints beside one of another generation in its place, and only then. */
+START_TEST(test_generations)
+{
+	int old, young, other;
+
+	set_target(LOGGER_DAEMON, LOGGER_FILE, open_log("log"));
+	old = add_server(1, "web", LOGGER_DAEMON, 1, 1);
+	other = add_server(2, "web", LOGGER_DAEMON, 2, 2);
+	print(other, "of another instance\n");
+	end_source(other);
+	young = add_server(3, "web", LOGGER_DAEMON, 1, 2);
+	other = add_server(4, "api", LOGGER_DAEMON, 1, 3);
+	print(other, "of another service\n");
+	end_source(other);
+	print(old, "still here\n");
+	end_source(old);
+	print(young, "alone\n");
+	end_source(young);
+	ck_assert_int_eq(exit_status(), 0);
+	ck_assert(matches("log", TIME "info web\\[1234\\]: of another instance$"));
+	ck_assert(matches("log", TIME "info api\\[1234\\]: of another service$"));
+	ck_assert(matches("log", TIME "info web#1\\[1234\\]: still here$"));
+	ck_assert(matches("log", TIME "info web\\[1234\\]: alone$"));
+}
+END_TEST
 
 START_TEST(test_lines)
 {
@@ -666,6 +700,7 @@ int main(void)
 	tcase_add_test(tc, test_flood);
 	tcase_add_test(tc, test_syslog_and_journal);
 	tcase_add_test(tc, test_nonsense_ends_it);
+	tcase_add_test(tc, test_generations);
 	tcase_add_test(tc, test_living_sources_outlast_it);
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(jail, 60);

@@ -6,11 +6,12 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "suite.h"
 
-static const enum link_type asked[] = {LINK_READY,     LINK_COMMITTED,   LINK_REGISTERED, LINK_IDLE,
-				       LINK_SLOT_FREE, LINK_KEEP,        LINK_GONE,       LINK_QUIET,
-				       LINK_PONG,      LINK_DEREGISTERED};
+static const enum link_type asked[] = {LINK_READY,     LINK_COMMITTED,    LINK_REGISTERED, LINK_IDLE,
+				       LINK_SLOT_FREE, LINK_KEEP,         LINK_GONE,       LINK_QUIET,
+				       LINK_PONG,      LINK_DEREGISTERED, LINK_HELD};
 #define ASKED (sizeof(asked) / sizeof(asked[0]))
 
 START_TEST(nothing_outside_its_life)
@@ -51,9 +52,19 @@ START_TEST(committed_once_a_commit)
 }
 END_TEST
 
+START_TEST(connections_are_handed_up_only_when_asked_for)
+{
+	ck_assert_int_eq(permit_request(LINK_HELD, DISPATCHER_LOADING), PERMIT_NEVER);
+	ck_assert_int_eq(permit_request(LINK_HELD, DISPATCHER_RUNNING), PERMIT_NEVER);
+	ck_assert_int_eq(permit_request(LINK_HELD, DISPATCHER_LEAVING), PERMIT_ALWAYS);
+	ck_assert_int_eq(permit_request(LINK_READY, DISPATCHER_LEAVING), PERMIT_NEVER);
+	ck_assert_int_eq(permit_request(LINK_SLOT_FREE, DISPATCHER_LEAVING), PERMIT_ALWAYS);
+}
+END_TEST
+
 START_TEST(never_what_only_we_say)
 {
-	for (int type = LINK_HELLO; type <= LINK_RESUME; type++)
+	for (int type = LINK_HELLO; type <= LINK_HAND_OVER; type++)
 		for (int phase = DISPATCHER_NONE; phase <= DISPATCHER_ENDING; phase++)
 			ck_assert_int_eq(permit_request((enum link_type)type, (enum dispatcher_phase)phase),
 					 PERMIT_NEVER);
@@ -72,12 +83,9 @@ int main(void)
 	tcase_add_test(tests, ready_is_not_said_twice);
 	tcase_add_test(tests, nobody_new_before_the_commit);
 	tcase_add_test(tests, committed_once_a_commit);
+	tcase_add_test(tests, connections_are_handed_up_only_when_asked_for);
 	tcase_add_test(tests, never_what_only_we_say);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

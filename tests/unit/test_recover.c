@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "suite.h"
 
 static struct rig rig;
 static struct rig_server one, two;
@@ -105,22 +106,14 @@ START_TEST(test_unread_acknowledgements)
 	rig_server(&rig, &one, 0, 0, 64);
 	connect_clients(3);
 	uint64_t ids[3];
-	unsigned got = 0;
-	while (got < 3) {
-		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		for (unsigned i = 0; i < one.message.header.count; i++)
-			ids[got++] = one.message.connections.entry[i].id;
-		lust_message_close_from(&one.from, 0);
-	}
+	rig_hear_ids(&rig, &one, ids, 3);
 	uint32_t batch = one.message.connections.batch;
 	rig_kill(&rig);
 	rig_ids(&one, LUST_WIRE_TAKEN, ids, 2);
 	rig_ids(&one, LUST_WIRE_DONE, ids, 1);
 	rig_revive(&rig);
 	rig_table(&rig, &one, 1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 64, 2, batch, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 64, 2, batch);
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.taken, 2);
 	ck_assert_uint_eq(reading.done, 1);
@@ -138,20 +131,12 @@ START_TEST(test_held_is_the_truth)
 	rig_server(&rig, &one, 0, 0, 64);
 	connect_clients(2);
 	uint64_t ids[2];
-	unsigned got = 0;
-	while (got < 2) {
-		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		for (unsigned i = 0; i < one.message.header.count; i++)
-			ids[got++] = one.message.connections.entry[i].id;
-		lust_message_close_from(&one.from, 0);
-	}
+	rig_hear_ids(&rig, &one, ids, 2);
 	uint32_t batch = one.message.connections.batch;
 	rig_ids(&one, LUST_WIRE_TAKEN, ids, 2);
 	rig_until_taken(&rig, 2);
 	new_dispatcher(1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 64, 0, batch, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 64, 0, batch);
 	ck_assert_uint_eq(rig_read(&rig).done, 2);
 	ck_assert_uint_eq(rig_read(&rig).active, 0);
 	rig_server_close(&one);
@@ -167,9 +152,7 @@ START_TEST(test_refused_of_an_older_generation)
 	struct lust_wire_connection entry = one.message.connections.entry[0];
 	int fd = one.from.fd[0];
 	new_dispatcher(1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 1, 1, 1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 1, 1, 1);
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_refuse(&one, entry.id, fd);
 	close(fd);
@@ -195,9 +178,7 @@ START_TEST(test_unread_refused)
 	rig_refuse(&one, one.message.connections.entry[0].id, one.from.fd[0]);
 	lust_message_close_from(&one.from, 0);
 	new_dispatcher(1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 1, 0, 1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 1, 0, 1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 	ck_assert_int_eq(write(clients[0], "x", 1), 1);
 	char byte;
@@ -218,9 +199,7 @@ START_TEST(test_refused_with_something_else)
 	uint64_t id = one.message.connections.entry[0].id;
 	lust_message_close_from(&one.from, 0);
 	new_dispatcher(1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 1, 1, 1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 1, 1, 1);
 	rig_refuse(&one, id, rig.listener);
 	ck_assert_uint_eq(rig_event(&rig, EVENT_LOST).id, id);
 	ck_assert_uint_eq(rig_read(&rig).lost, 1);
@@ -265,7 +244,7 @@ START_TEST(test_accepted_only_is_lost)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	struct lust_wire_connection wire = {.kind = LUST_WIRE_TCP, .family = AF_INET, .peer_port = 4711};
-	atomic_fetch_add(&rig.d->board->services[0].accepted, 3);
+	board_count_accepted(rig.d->board, 0, 3);
 	struct ledger *ledger = &rig.d->ledger;
 	uint32_t accepted = ledger_add(ledger, 0, -1, &wire, 1);
 	uint32_t sending = ledger_add(ledger, 0, -1, &wire, 1);
@@ -279,9 +258,7 @@ START_TEST(test_accepted_only_is_lost)
 	ck_assert_uint_eq(event.port, 4711);
 	ck_assert_uint_eq(rig_read(&rig).lost, 1);
 	/* The server counts its messages: the first came, the second was never sent. */
-	rig_hear(&rig, &one, LUST_WIRE_HELLO);
-	rig_register(&rig, &one, 0, 1, 1, 1, 0);
-	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	rig_register_again(&rig, &one, 0, 1, 1, 1);
 	ck_assert_uint_eq(rig_read(&rig).lost, 2);
 	ck_assert_uint_eq(rig_read(&rig).pending, 1);
 	rig_server_close(&one);
@@ -337,7 +314,7 @@ END_TEST
 START_TEST(test_torn_counters)
 {
 	rig_server(&rig, &one, 0, 0, 1);
-	atomic_fetch_add(&rig.d->board->services[0].accepted, 1);
+	board_count_accepted(rig.d->board, 0, 1);
 	rig_kill(&rig);
 	rig_revive(&rig);
 	rig_table(&rig, &one, 1, 0);
@@ -359,6 +336,85 @@ START_TEST(test_draining_is_said_again)
 }
 END_TEST
 
+/* One from outside that a former daemon gave three: they count here from now on, also against its capacity. */
+START_TEST(test_held_from_a_former_daemon)
+{
+	uint64_t old[] = {(uint64_t)77 << 48 | 5, (uint64_t)77 << 48 | 6};
+	rig_server_pair(&rig, &one, 0);
+	rig_table(&rig, &one, 1, 0);
+	rig_register_again(&rig, &one, 4, 1, 3, 0);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.accepted, 3);
+	ck_assert_uint_eq(reading.taken, 3);
+	ck_assert_uint_eq(reading.active, 3);
+
+	for (unsigned i = 0; i < 3; i++)
+		clients[i] = rig_connect(&rig);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	lust_message_close_from(&one.from, 0);
+	rig_hear_nothing(&rig, &one);
+	rig_ids(&one, LUST_WIRE_TAKEN, old, 1); /* counted already */
+	rig_hear_nothing(&rig, &one);
+	rig_ids(&one, LUST_WIRE_DONE, old, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+		lust_message_close_from(&one.from, 0);
+	}
+	rig_until_accepted(&rig, 6);
+	ck_assert_uint_eq(rig_read(&rig).active, 1);
+	ck_assert_uint_eq(rig_read(&rig).done, 2);
+	/* Said again to the same dispatcher, it changes nothing. */
+	rig_register(&rig, &one, 4, 1, 9, 3, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	ck_assert_uint_eq(rig_read(&rig).active, 1);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* A server that a dead dispatcher thought less of than it holds. */
+START_TEST(test_held_is_more_than_known)
+{
+	rig_server(&rig, &one, 0, 0, 1);
+	connect_clients(1);
+	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = one.message.connections.entry[0].id;
+	lust_message_close_from(&one.from, 0);
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
+	rig_until_taken(&rig, 1);
+	new_dispatcher(1, 0);
+	rig_register_again(&rig, &one, 0, 1, 4, 1);
+	ck_assert_uint_eq(rig_read(&rig).active, 4);
+	ck_assert_uint_eq(rig_read(&rig).accepted, 4);
+	rig_server_close(&one);
+}
+END_TEST
+
+/* More connections than a process can have descriptors: a lie, which would make `active` absurd. */
+START_TEST(test_held_is_absurd)
+{
+	rig_server_pair(&rig, &one, 0);
+	rig_table(&rig, &one, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 4, 1, RIG_OPEN_MOST + 1, 0, 0);
+	ck_assert_uint_eq(rig_event(&rig, EVENT_PROTOCOL).number, REFUSAL_GARBAGE);
+	ck_assert_uint_eq(rig_read(&rig).active, 0);
+	ck_assert_uint_eq(rig_read(&rig).accepted, 0);
+	rig_server_close(&one);
+}
+END_TEST
+
+START_TEST(test_held_is_the_most)
+{
+	rig_server_pair(&rig, &one, 0);
+	rig_table(&rig, &one, 1, 0);
+	rig_hear(&rig, &one, LUST_WIRE_HELLO);
+	rig_register(&rig, &one, 4, 1, RIG_OPEN_MOST, 0, 0);
+	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
+	ck_assert_uint_eq(rig_read(&rig).active, RIG_OPEN_MOST);
+	rig_server_close(&one);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -366,6 +422,10 @@ int main(void)
 		test_killed_in_accept,
 		test_unread_acknowledgements,
 		test_held_is_the_truth,
+		test_held_is_more_than_known,
+		test_held_from_a_former_daemon,
+		test_held_is_absurd,
+		test_held_is_the_most,
 		test_refused_of_an_older_generation,
 		test_unread_refused,
 		test_refused_with_something_else,
@@ -377,16 +437,5 @@ int main(void)
 		test_torn_counters,
 		test_draining_is_said_again,
 	};
-	Suite *suite = suite_create("recover");
-	TCase *tcase = tcase_create("loopback");
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run_tests("recover", tests, sizeof(tests) / sizeof(*tests), setup, teardown);
 }

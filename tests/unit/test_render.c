@@ -344,6 +344,30 @@ START_TEST(test_details)
 }
 END_TEST
 
+/* Several of one instance are told apart by generation and age. */
+START_TEST(test_generations)
+{
+	static const struct {
+		uint32_t generation, active;
+		uint64_t uptime_ms;
+		enum control_server_state state;
+	} one[] = {{3, 7, 7200000, SERVER_DRAINING}, {4, 1, 30000, SERVER_READY}};
+
+	add_service("web", SERVICE_READY, "");
+	for (unsigned i = 0; i < 2; i++) {
+		struct control_server *server = add_server(1, one[i].state);
+		server->generation = one[i].generation;
+		server->active = one[i].active;
+		server->uptime_ms = one[i].uptime_ms;
+	}
+	render_with(render_details, false);
+	ck_narrow();
+	ck_has("  SERVER   GEN     PID   UID STATE     FOR  AGE  CAP PEND ACTIVE  TAKEN REST\n");
+	ck_has("  1          3    1001     0 draining  60s   2h    -    0      7      0    0\n");
+	ck_has("  1          4    1001     0 ready     60s  30s    -    0      1      0    0\n");
+}
+END_TEST
+
 START_TEST(test_json_is_the_pages)
 {
 	struct control_service *service = add_service("web", SERVICE_FULL, "why");
@@ -451,6 +475,7 @@ int main(void)
 	tcase_add_test(tests, test_long_and_dirty);
 	tcase_add_test(tests, test_many_troubled_servers);
 	tcase_add_test(tests, test_details);
+	tcase_add_test(tests, test_generations);
 	tcase_add_test(tests, test_json_is_the_pages);
 	tcase_add_test(tests, test_records_out_of_order);
 	tcase_add_test(tests, test_states_without_a_name);

@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "supervisor.h"
+#include "helpers.h"
+#include "servers.h"
+#include "suite.h"
 
 static const struct restart_input usual = {
 	.policy = RESTART_ALWAYS, .delay_ms = 100, .delay_max_ms = 30000, .reset_after_ms = 10000};
@@ -116,6 +118,21 @@ START_TEST(helpers_come_back_at_once_then_slower)
 }
 END_TEST
 
+START_TEST(a_helper_that_worked_is_back_soon)
+{
+	ck_assert_uint_eq(helper_failures(0, true), 0);
+	ck_assert_uint_eq(helper_failures(1, true), 1);
+	ck_assert_uint_eq(helper_failures(7, true), 1);
+	ck_assert_uint_eq(helper_failures(7, false), 7);
+	/* Killed again and again, it is away for 100 ms each time. */
+	unsigned failures = 0;
+	for (int i = 0; i < 20; i++) {
+		failures = helper_failures(failures, true);
+		ck_assert_uint_le(helper_pause_ms(failures++), 100);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("restart");
@@ -129,11 +146,8 @@ int main(void)
 	tcase_add_test(tests, status_in_words);
 	tcase_add_test(tests, what_is_a_clean_end);
 	tcase_add_test(tests, helpers_come_back_at_once_then_slower);
+	tcase_add_test(tests, a_helper_that_worked_is_back_soon);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

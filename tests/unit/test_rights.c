@@ -28,7 +28,7 @@ static bool permitted(uid_t uid, gid_t gid, const gid_t *groups, size_t count, b
 
 START_TEST(test_owners_may_all)
 {
-	for (int command = CONTROL_STATUS; command <= CONTROL_SHOW; command++) {
+	for (int command = CONTROL_STATUS; command <= CONTROL_UPGRADE; command++) {
 		ck_assert(permitted(0, 0, NULL, 0, true, command));
 		ck_assert(permitted(500, 500, NULL, 0, true, command));
 		ck_assert(permitted(1001, 9, NULL, 0, true, command));
@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST(test_others_only_look)
 {
-	for (int command = CONTROL_STATUS; command <= CONTROL_SHOW; command++) {
+	for (int command = CONTROL_STATUS; command <= CONTROL_UPGRADE; command++) {
 		bool looks = command <= CONTROL_VERSION_ASKED;
 
 		ck_assert(permitted(1003, 100, NULL, 0, false, command) == looks);
@@ -98,7 +98,7 @@ START_TEST(test_requests)
 	request = good_request();
 	request.command = 0;
 	ck_assert_ptr_nonnull(control_check_request(&request, sizeof(request)));
-	request.command = CONTROL_SHOW + 1;
+	request.command = CONTROL_UPGRADE + 1;
 	ck_assert_ptr_nonnull(control_check_request(&request, sizeof(request)));
 	request = good_request();
 	request.flags = 8;
@@ -169,14 +169,15 @@ END_TEST
 
 START_TEST(test_wait_limits)
 {
-	struct table_service want = {.has_server = true, .drain_timeout_ms = 30000};
+	struct table_server want_server = {0};
+	struct table_service want = {.has_server = true, .server = &want_server, .drain_timeout_ms = 30000};
 	struct server running = {.pid = 7};
 	struct service service = {.name = "web", .want = &want};
 	uint64_t idle;
 
-	want.server.instances = 3;
-	want.server.stop_timeout_ms = 10000;
-	want.server.ready_timeout_ms = 20000;
+	want.server->instances = 3;
+	want.server->stop_timeout_ms = 10000;
+	want.server->ready_timeout_ms = 20000;
 	idle = control_wait_limit_ms(&service, CONTROL_UP);
 	ck_assert_uint_gt(idle, 20000);
 	ck_assert_uint_gt(control_wait_limit_ms(&service, CONTROL_DOWN), 40000);
@@ -191,7 +192,8 @@ END_TEST
 
 START_TEST(test_wait_words)
 {
-	struct table_service want = {.has_server = true};
+	struct table_server want_server = {0};
+	struct table_service want = {.has_server = true, .server = &want_server};
 	struct server old = {
 		.instance = 1, .phase = PHASE_BACKOFF, .phase_since_ms = 5, .last_exit = "exit 1"};
 	struct server new = {.instance = 2,
@@ -213,6 +215,12 @@ START_TEST(test_wait_words)
 	control_wait_why(&service, CONTROL_UP, why);
 	ck_assert_ptr_nonnull(strstr(why, "not all of its servers are ready"));
 	new.pid = 8;
+	/* the opposite command came in between */
+	control_wait_why(&service, CONTROL_DOWN, why);
+	ck_assert_str_eq(why, "web: it was started again meanwhile");
+	service.down = true;
+	control_wait_why(&service, CONTROL_ROLL, why);
+	ck_assert_str_eq(why, "web: it was taken down meanwhile");
 	control_wait_why(&service, CONTROL_DOWN, why);
 	ck_assert_str_eq(why, "web: 1 of its servers still run");
 }

@@ -17,7 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "lifecycle.h"
+#include "logging.h"
+#include "suite.h"
 
 static struct supervisor *s;
 static char base[64], path[96], jail[112];
@@ -367,9 +369,5 @@ int main(void)
 	tcase_add_test(tests, records_of_another_boot_mean_nothing);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

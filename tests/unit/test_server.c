@@ -177,6 +177,57 @@ START_TEST(receive_one)
 }
 END_TEST
 
+static void give_as(uint64_t number, uint16_t flags, int accepted)
+{
+	struct lust_wire_connections message = {
+		.header = {.version = LUST_WIRE_VERSION, .type = LUST_WIRE_CONNECTIONS, .count = 1},
+		.batch = ++lust_daemon.batch,
+		.entry = {{.id = fake_id(FAKE_GENERATION, number), .kind = LUST_WIRE_TCP, .flags = flags,
+			   .family = AF_INET}},
+	};
+
+	ck_assert_int_eq(lust_message_send(lust_daemon.ours, &message,
+					   lust_wire_length((const union lust_wire_message *)&message),
+					   &accepted, 1, 0),
+			 0);
+	close(accepted);
+}
+
+/* What the daemon says of O_NONBLOCK is believed, what it does not say is looked at. */
+START_TEST(the_mode_is_told)
+{
+	struct lust_options options = {.nonblocking = 1, .no_local = 1};
+	struct lust_server *server = fake_register(&lust_daemon, &options);
+	static const uint16_t flags[] = {LUST_WIRE_MODE_SET, 0};
+	struct lust_connection connection;
+
+	for (unsigned i = 0; i < 2; i++) {
+		int accepted, client = fake_client(&accepted);
+
+		ck_assert(!(fcntl(accepted, F_GETFL) & O_NONBLOCK));
+		give_as(i + 1, flags[i], accepted);
+		ck_assert_int_eq(lust_server_receive(server, &connection, -1), 1);
+		ck_assert_int_eq(!!(fcntl(connection.fd, F_GETFL) & O_NONBLOCK), !flags[i]);
+		ck_assert_int_eq(connection.local.ss_family, AF_UNSPEC);
+		ck_assert_int_eq(lust_server_close(server, connection.fd), 0);
+		close(client);
+	}
+	end(server);
+
+	/* accept(2)'s own flag goes beyond what was registered. */
+	server = fake_register(&lust_daemon, NULL);
+	int accepted, client = fake_client(&accepted);
+	lust_daemon.batch = 0;
+	give_as(3, LUST_WIRE_MODE_SET, accepted);
+	int fd = lust_server_accept(server, NULL, NULL, SOCK_NONBLOCK);
+	ck_assert_int_ge(fd, 0);
+	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	ck_assert_int_eq(lust_server_close(server, fd), 0);
+	close(client);
+	end(server);
+}
+END_TEST
+
 START_TEST(receive_one_of_a_batch)
 {
 	struct lust_options options = {.batch = 4, .nonblocking = 1};
@@ -313,6 +364,35 @@ START_TEST(truncated_descriptors_are_refused)
 }
 END_TEST
 
+/* Two connections under one name would be settled one for the other. */
+START_TEST(an_id_twice)
+{
+	struct lust_options options = {.batch = 4};
+	struct lust_server *server = fake_register(&lust_daemon, &options);
+	struct lust_connection got[4];
+	int client[3];
+	unsigned before;
+
+	fake_give(&lust_daemon, 1, 2, client, NULL);
+	ck_assert_int_eq(lust_server_receive_many(server, got, 2, 0), 2);
+	before = fake_count_fds();
+	fake_give(&lust_daemon, 2, 1, &client[2], NULL); /* 2 is held */
+	ck_assert_int_eq(lust_server_receive_many(server, &got[2], 2, 0), -EPROTO);
+	close(client[2]);
+	ck_assert_uint_eq(fake_count_fds(), before);
+	ck_assert_int_eq(lust_server_close(server, got[1].fd), 0);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_TAKEN, 2, (uint64_t[]){got[0].id, got[1].id});
+	ck_assert_int_eq(lust_server_receive(server, &got[2], 1), 0);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_DONE, 1, &got[1].id);
+	ck_assert_int_eq(lust_server_close(server, got[0].fd), 0);
+	ck_assert_int_eq(lust_server_receive(server, &got[2], 1), 0);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_DONE, 1, &got[0].id);
+	close(client[0]);
+	close(client[1]);
+	end(server);
+}
+END_TEST
+
 START_TEST(surprises_from_the_daemon)
 {
 	struct lust_server *server = fake_register(&lust_daemon, NULL);
@@ -353,6 +433,8 @@ int main(void)
 	tcase_add_test(all, receive_many_says_taken_once);
 	tcase_add_test(all, accept_like_accept4);
 	tcase_add_test(all, unix_clients_have_names);
+	tcase_add_test(all, an_id_twice);
+	tcase_add_test(all, the_mode_is_told);
 	tcase_add_test(all, surprises_from_the_daemon);
 	suite_add_tcase(suite, all);
 	tcase_set_tags(limits, "rlimit"); /* valgrind keeps RLIMIT_NOFILE to itself */

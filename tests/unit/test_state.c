@@ -9,11 +9,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor.h"
+#include "services.h"
+#include "suite.h"
 
 #define SERVERS 4
 
 static struct supervisor *s;
+static struct table_server want_server;
 static struct table_service want;
 static struct table_listen listen_word;
 static struct service service;
@@ -27,8 +29,8 @@ static void setup(void)
 {
 	s = calloc(1, sizeof(*s));
 	ck_assert_ptr_nonnull(s);
-	want = (struct table_service){.start = START_ALWAYS, .has_server = true};
-	want.server.instances = SERVERS;
+	want = (struct table_service){.start = START_ALWAYS, .has_server = true, .server = &want_server};
+	want.server->instances = SERVERS;
 	listen_word = (struct table_listen){.said = "127.0.0.1:80"};
 	ck_assert_int_eq(address_parse_ip("127.0.0.1", &listen_word.address), 0);
 	listen_word.address.kind = ADDRESS_TCP;
@@ -106,6 +108,33 @@ START_TEST(one_gives_no_sign_of_life)
 	ck_assert_int_eq(state(), SERVICE_READY);
 	board_unmap(board);
 	close(fd);
+}
+END_TEST
+
+START_TEST(paused)
+{
+	service.pause = (struct service_pause){.on = true, .by = 1000, .since_s = (uint64_t)time(NULL)};
+	ck_assert_int_eq(state(), SERVICE_PAUSED);
+	ck_reason("paused by uid 1000 since ");
+	ck_reason("`lust-inetd resume web` goes on");
+	ck_assert_int_eq(service_progress(&service), PROGRESS_DONE);
+	service.pause.by = 0;
+	service.pause.since_s = 86400; /* another day is named */
+	ck_assert_int_eq(state(), SERVICE_PAUSED);
+	ck_reason("paused by root since 1970-01-0");
+	/* The longest name still leaves room for what helps. */
+	memset(service.name, 'n', sizeof(service.name) - 1);
+	service.pause.by = 4294967294;
+	ck_assert_int_eq(state(), SERVICE_PAUSED);
+	ck_reason("n` goes on");
+	/* What is worse comes first. */
+	server[0].phase = PHASE_BACKOFF;
+	server[0].failures = 1;
+	ck_assert_int_eq(state(), SERVICE_PAUSED);
+	service.down = true;
+	ck_assert_int_eq(state(), SERVICE_STOPPED);
+	listener[0].fd = listener[1].fd = -1;
+	ck_assert_int_eq(state(), SERVICE_FAILED);
 }
 END_TEST
 
@@ -231,6 +260,7 @@ int main(void)
 	tcase_add_test(tests, all_is_well);
 	tcase_add_test(tests, some_address_cannot_be_bound);
 	tcase_add_test(tests, one_gives_no_sign_of_life);
+	tcase_add_test(tests, paused);
 	tcase_add_test(tests, given_up_servers);
 	tcase_add_test(tests, one_waits_to_be_started_again);
 	tcase_add_test(tests, the_first_start_is_no_trouble);
@@ -242,9 +272,5 @@ int main(void)
 	tcase_add_test(tests, a_long_reason_is_cut);
 	suite_add_tcase(suite, tests);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -66,21 +66,21 @@ START_TEST(whole_service)
 	ck_assert(service->allow_root);
 	ck_assert_uint_eq(service->max_registered, 9);
 	ck_assert_int_eq(service->start, START_ALWAYS);
-	ck_assert_str_eq(service->server.command[1], "-q");
-	ck_assert_ptr_null(service->server.command[2]);
-	ck_assert_uint_eq(service->server.instances, 4);
-	ck_assert_uint_eq(service->server.umask, 077);
-	ck_assert_int_eq(service->server.nice, -3);
-	ck_assert_int_eq(service->server.stop_signal, SIGINT);
-	ck_assert_int_eq(service->server.restart, RESTART_ON_FAILURE);
-	ck_assert(service->server.limit[0].set && service->server.limit[0].value == 64);
-	ck_assert(service->server.limit[1].set && service->server.limit[1].value == 0);
-	ck_assert(!service->server.limit[2].set);
-	ck_assert(service->server.limit[3].set && service->server.limit[3].value == 60);
-	ck_assert_str_eq(service->server.pidfile, "/run/w.pid");
-	ck_assert_int_eq(service->server.log.kind, LOG_PATH);
-	ck_assert_uint_eq(service->server.uid, geteuid());
-	ck_assert_uint_eq(service->server.command_origin.line, 5);
+	ck_assert_str_eq(service->server->command[1], "-q");
+	ck_assert_ptr_null(service->server->command[2]);
+	ck_assert_uint_eq(service->server->instances, 4);
+	ck_assert_uint_eq(service->server->umask, 077);
+	ck_assert_int_eq(service->server->nice, -3);
+	ck_assert_int_eq(service->server->stop_signal, SIGINT);
+	ck_assert_int_eq(service->server->restart, RESTART_ON_FAILURE);
+	ck_assert(service->server->limit[0].set && service->server->limit[0].value == 64);
+	ck_assert(service->server->limit[1].set && service->server->limit[1].value == 0);
+	ck_assert(!service->server->limit[2].set);
+	ck_assert(service->server->limit[3].set && service->server->limit[3].value == 60);
+	ck_assert_str_eq(service->server->pidfile, "/run/w.pid");
+	ck_assert_int_eq(service->server->log.kind, LOG_PATH);
+	ck_assert_uint_eq(service->server->uid, geteuid());
+	ck_assert_uint_eq(service->server->command_origin.line, 5);
 	ck_assert_str_eq(table->runtime_dir, "/run/t");
 	ck_assert_str_eq(table->pidfile, "/run/t/lust-inetd.pid");
 	ck_assert_str_eq(table->dispatcher_chroot, "/run/t/empty");
@@ -105,17 +105,17 @@ START_TEST(defaults_hold_wherever_they_stand)
 	b = table_find(table, "b");
 	ck_assert_uint_eq(a->drain_timeout_ms, 60000);
 	ck_assert_uint_eq(b->drain_timeout_ms, 2000);
-	ck_assert_str_eq(a->server.env[0], "A=1");
-	ck_assert_str_eq(a->server.env[1], "B=3");
-	ck_assert_ptr_null(a->server.env[2]);
-	ck_assert_ptr_null(b->server.env[0]);
-	ck_assert_str_eq(a->server.pass_env[0], "X");
-	ck_assert_str_eq(a->server.pass_env[1], "Y");
-	ck_assert_str_eq(b->server.pass_env[0], "Z");
-	ck_assert_ptr_null(b->server.pass_env[1]);
-	ck_assert_str_eq(b->server.command[0], "/bin/d");
-	ck_assert_str_eq(b->server.command[1], "-x");
-	ck_assert(a->server.command_origin.from_defaults);
+	ck_assert_str_eq(a->server->env[0], "A=1");
+	ck_assert_str_eq(a->server->env[1], "B=3");
+	ck_assert_ptr_null(a->server->env[2]);
+	ck_assert_ptr_null(b->server->env[0]);
+	ck_assert_str_eq(a->server->pass_env[0], "X");
+	ck_assert_str_eq(a->server->pass_env[1], "Y");
+	ck_assert_str_eq(b->server->pass_env[0], "Z");
+	ck_assert_ptr_null(b->server->pass_env[1]);
+	ck_assert_str_eq(b->server->command[0], "/bin/d");
+	ck_assert_str_eq(b->server->command[1], "-x");
+	ck_assert(a->server->command_origin.from_defaults);
 	ck_assert_int_eq(table_find(table, "c")->start, START_EXTERNAL);
 	ck_assert(!table_find(table, "c")->has_server);
 	table_free(table);
@@ -134,7 +134,11 @@ static const struct {
 	{"service \"a\" { listen = 1\n only-from = \"x\" }", "t.conf:2: a: only-from: not supported yet"},
 	{"service \"a\" { listen = 1\n socket { backlog = 1 } }", "t.conf:2: a: socket: not supported yet"},
 	{"service \"a\" { listen = 1 mode = exec }", "a: mode: exec is not supported yet (connections)"},
-	{"service \"a\" { listen = 1 acknowledge = done }", "a: acknowledge: done is not supported yet"},
+	{"service \"a\" { listen = 1 acknowledge = never }", "none of its values (taken or done)"},
+	{"service \"a\" { listen = {1,\n \"unix:/s\"}\n acknowledge = done }",
+	 "t.conf:3: a: acknowledge: done is for TCP only, and unix:/s (t.conf:2) is a Unix socket"},
+	{"defaults { acknowledge = done }\nservice \"a\" {\n listen = \"unix:@s\" }",
+	 "t.conf:2: a: acknowledge: done is for TCP only, and unix:@s (t.conf:3) is a Unix socket"},
 	{"service \"a\" { listen = 1 start = on-demand }", "a: start: on-demand is not supported yet"},
 	{"service \"a\" { listen = 1 balance = random }",
 	 "none of its values (round-robin, least-connections or source-hash)"},
@@ -202,6 +206,10 @@ static const struct {
 	{"log-level = loud", "log-level: \"loud\" is none of its values"},
 	{"include(\"none.conf\")", "include: none.conf: No such file"},
 	{"include()", "include: takes one file or pattern"},
+	{"include(\"a\", \"b\")", "include: takes one file or pattern"},
+	{"include(a\nb)", "t.conf:2: include: between ( and ) stand values with commas between them"},
+	{"include(a,)", "include: between ( and ) stand values with commas"},
+	{"include(,a)", "include: between ( and ) stand values with commas"},
 	{"include = \"x\"", "include: is written include(\"FILE\")"},
 	{"include(\"t.conf\")", "include: t.conf is the table itself"},
 	{"include(\".\")", "include: .: Is a directory"},
@@ -357,14 +365,14 @@ START_TEST(as_root)
 	ck_assert(table->dispatcher_user_set);
 	ck_assert_uint_eq(table->dispatcher_uid, 4242);
 	ck_assert_str_eq(table->pidfile, "/run/lust-inetd.pid");
-	server = &table->service[0].server;
+	server = table->service[0].server;
 	ck_assert_uint_eq(server->uid, 4243);
 	ck_assert_uint_eq(server->gid, 4244);
 	ck_assert_uint_eq(server->groups.count, 2);
 	ck_assert_uint_eq(server->groups.id[1], 6);
 	ck_assert_str_eq(server->chroot, "/srv");
 	ck_assert_str_eq(server->user_home, "");
-	ck_assert_str_eq(table->service[1].server.user_name, "root");
+	ck_assert_str_eq(table->service[1].server->user_name, "root");
 	ck_assert_uint_eq(table_said.warnings, 2);
 	ck_assert(table_said_has("t.conf:3: warning: b: user: the server runs as root"));
 	ck_assert(table_said_has("t.conf:4: warning: c: user: 4242 is the dispatcher's user"));
@@ -489,6 +497,50 @@ START_TEST(ten_thousand_services)
 }
 END_TEST
 
+/* As `upgrade` hands them on: the same table again, whatever lies on the disk by then. */
+START_TEST(of_files_that_were_handed_over)
+{
+	struct table_options options = {.runtime_dir = "/run/t"};
+	struct table_diff diff;
+
+	table_file("d/a.conf", "service \"a\" { listen = 8001 server { command = \"/bin/a\" } }\n");
+	table_file("d/b.conf",
+		   "service \"b\" { listen = 8002 server { command = \"/bin/b\" env-file = \"env\" } }\n");
+	table_file("d/env", "A=1\n");
+	table_file("d/c", "not read\n");
+	struct table *table = right("include(\"d/*.conf\")\n");
+	ck_assert_uint_eq(table->file_count, 4);
+	options.file = table->file_read;
+	options.file_count = table->file_count;
+	/* Broken, changed, new: none of it is looked at. */
+	table_file("t.conf", "nonsense");
+	table_file("d/a.conf", "");
+	table_file("d/env", "B=2\n");
+	table_file("d/x.conf", "service \"x\" { listen = 8003 }\n");
+	struct diagnostics said = {0};
+	struct table *again = table_read(table->file, &options, &said);
+	ck_assert_msg(again != NULL, "%s", said.count ? said.item[0].text : "");
+	ck_assert_int_eq(table_diff(table, again, &diff), 0);
+	ck_assert_uint_eq(diff.count, 2);
+	for (size_t i = 0; i < diff.count; i++)
+		ck_assert(diff.pair[i].before && diff.pair[i].after && !diff.pair[i].change);
+	ck_assert_str_eq(table_find(again, "b")->server->env[0], "A=1");
+	ck_assert_uint_eq(again->file_count, 4);
+	/* Whether it changed is still told by what was read then. */
+	ck_assert(table_changed_on_disk(again, NULL));
+	table_diff_free(&diff);
+	diagnostics_free(&said);
+
+	/* What was not handed over is not there. */
+	options.file_count--;
+	struct table *less = table_read(table->file, &options, &said);
+	ck_assert(!less && said.mistakes);
+	diagnostics_free(&said);
+	table_free(again);
+	table_free(table);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("table");
@@ -509,6 +561,7 @@ int main(void)
 	tcase_add_test(tests, runtime_dir_of_a_broken_table);
 	tcase_add_test(tests, changed_on_disk);
 	tcase_add_test(tests, shown);
+	tcase_add_test(tests, of_files_that_were_handed_over);
 	tcase_add_test(tests, ten_thousand_services);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

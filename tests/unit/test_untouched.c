@@ -14,10 +14,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "fd_message.h"
+#include "suite.h"
 #include "untouched.h"
 
 static enum untouched_verdict judge(uint8_t state, uint64_t received, uint32_t unread, uint64_t sent,
@@ -112,6 +114,52 @@ START_TEST(test_real_writing)
 }
 END_TEST
 
+enum { ROUNDS = 50, BYTES = 300 };
+
+static pid_t start_sender(void)
+{
+	pid_t sender = fork();
+	if (sender == 0) {
+		for (unsigned i = 0; i < BYTES; i++)
+			(void)send(client, "x", 1, MSG_NOSIGNAL);
+		_exit(0);
+	}
+	ck_assert_int_gt(sender, 0);
+	return sender;
+}
+
+/* The kernel is asked more than once for one proof; what arrives in between is no sign of a server. */
+START_TEST(test_real_while_client_sends)
+{
+	char byte;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pid_t sender = start_sender();
+		while (waitpid(sender, NULL, WNOHANG) == 0)
+			ck_assert_int_eq(verdict(), UNTOUCHED);
+		ck_assert_int_eq(read(server, &byte, 1), 1);
+		ck_assert_int_eq(verdict(), TOUCHED);
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
+/* Nor does it hide that a byte was read. */
+START_TEST(test_real_read_while_client_sends)
+{
+	char byte;
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pid_t sender = start_sender();
+		wait_for(POLLIN);
+		ck_assert_int_eq(read(server, &byte, 1), 1);
+		while (waitpid(sender, NULL, WNOHANG) == 0)
+			ck_assert_int_eq(verdict(), TOUCHED);
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
 START_TEST(test_real_shutdown)
 {
 	ck_assert_int_eq(verdict(), UNTOUCHED);
@@ -128,6 +176,44 @@ START_TEST(test_real_reset)
 	client = -1;
 	wait_for(POLLIN);
 	ck_assert_int_eq(verdict(), CLIENT_LEFT);
+}
+END_TEST
+
+/* Urgent data is out of line: the count of unread bytes does not show who has it. */
+START_TEST(test_real_urgent)
+{
+	ck_assert_int_eq(send(client, "!", 1, MSG_OOB), 1);
+	wait_for(POLLPRI);
+	ck_assert_int_eq(verdict(), TOUCHED);
+}
+END_TEST
+
+static uint8_t tcp_state(void)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+	ck_assert_int_eq(getsockopt(server, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	return info.tcpi_state;
+}
+
+/* Both FINs, in either order: the server has shut it down. */
+START_TEST(test_real_both_ends_shut)
+{
+	int client_first = _i;
+	char junk[65536] = {0};
+	ck_assert_int_eq(write(client, "hello", 5), 5);
+	/* The client does not read, so our FIN waits behind what fills its window. */
+	ck_assert_int_eq(fcntl(server, F_SETFL, O_NONBLOCK), 0);
+	while (write(server, junk, sizeof(junk)) > 0)
+		;
+	if (client_first)
+		shutdown(client, SHUT_WR);
+	shutdown(server, SHUT_WR);
+	if (!client_first)
+		shutdown(client, SHUT_WR);
+	wait_for(POLLRDHUP);
+	ck_assert_uint_eq(tcp_state(), client_first ? TCP_LAST_ACK : TCP_CLOSING);
+	ck_assert_int_eq(verdict(), TOUCHED);
 }
 END_TEST
 
@@ -172,19 +258,24 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_judge,         test_real_reading,  test_real_writing,
-				      test_real_shutdown, test_real_reset,    test_unix,
-				      test_linger,        test_linger_of_zero};
+	const TTest *const tests[] = {test_judge,
+				      test_real_reading,
+				      test_real_writing,
+				      test_real_while_client_sends,
+				      test_real_read_while_client_sends,
+				      test_real_shutdown,
+				      test_real_reset,
+				      test_unix,
+				      test_linger,
+				      test_linger_of_zero,
+				      test_real_urgent};
 	Suite *suite = suite_create("untouched");
 	TCase *tcase = tcase_create("untouched");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 90);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
 		tcase_add_test(tcase, tests[i]);
+	tcase_add_loop_test(tcase, test_real_both_ends_shut, 0, 2);
 	suite_add_tcase(suite, tcase);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

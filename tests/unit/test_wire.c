@@ -129,6 +129,11 @@ START_TEST(ranges)
 	message.reg.batch = 64;
 	message.reg.flags = LUST_WIRE_NONBLOCKING | LUST_WIRE_DRAINED;
 	ck_assert_ptr_null(check(0, 160));
+	message.reg.held = LUST_WIRE_HELD_MAX;
+	ck_assert_ptr_null(check(0, 160));
+	message.reg.held++;
+	ck_assert_ptr_nonnull(check(0, 160));
+	message.reg.held = 0;
 	message.reg.batch = 65;
 	ck_assert_ptr_nonnull(check(0, 160));
 	message.reg.batch = 1;

@@ -1,0 +1,39 @@
+/*
+ * listeners.h: listening sockets: bound once, kept, claimed by address.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#ifndef SUPERVISOR_LISTENERS_H
+#define SUPERVISOR_LISTENERS_H
+
+#include "supervisor.h"
+
+/* ---- listen.c ---- */
+/* Binds and listens.  fd, or -errno. Unix: EADDRINUSE asks connect() first; records what may be unlinked. */
+int listen_open(struct listener *);
+void listen_close(struct supervisor *, struct listener *); /* shut; unlinks a Unix path that is still ours */
+const char *listen_hint(int error, const struct address *); /* who could help; "" when nothing is known */
+bool listen_may_lack(const struct table_listen *, int error); /* no IPv6 here, and that is fine */
+
+/* ---- listeners.c: the ones that could not be bound yet; numbers for status ---- */
+void listener_retry_later(struct supervisor *, struct listener *);
+void listener_retry_on(struct supervisor *, struct listener *); /* by its retry_ms, after `upgrade` */
+void listener_retry_now(struct supervisor *, struct listener *);
+void listener_say_unbound(struct supervisor *, enum logger_level, const char *service, const struct listener *);
+uint64_t listen_waiting(const struct listener *);  /* clients in the backlog */
+uint64_t listen_dropped(const struct listener *);  /* SO_MEMINFO drops */
+uint32_t listen_backlog(const struct listener *);
+
+/* ---- unix_queue.c ---- */
+int unix_queue(int fd, uint32_t *waiting); /* of a listening Unix socket.  0 or -errno: this kernel does not tell */
+
+/* ---- listener_set.c: the listeners that exist, to be claimed by address ---- */
+struct listener_set;
+struct listener_set *listener_set_new(const struct supervisor *); /* NULL: no memory */
+void listener_set_free(struct listener_set *);
+struct listener *listener_set_claim(struct listener_set *, const struct address *); /* once; NULL: none */
+bool listener_set_blocks(const struct listener_set *, const struct address *); /* does an unclaimed one hold this address? */
+struct listener *listener_set_unclaimed(struct listener_set *, size_t *at); /* one after another; NULL: no more */
+int address_order(const struct address *, const struct address *);
+
+#endif
