@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
+#define UNIX_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 
 static const uint8_t any[16];
 
@@ -31,7 +32,8 @@ static socklen_t unix_to_sockaddr(const struct address *address, struct sockaddr
 	if (length > sizeof(out->sun_path) - skip)
 		length = sizeof(out->sun_path) - skip;
 	out->sun_family = AF_UNIX;
-	memcpy(out->sun_path + skip, address->path, length);
+	if (length > 0)
+		memcpy(out->sun_path + skip, address->path, length);
 	if (address->abstract || length == 0)
 		return (socklen_t)(PATH_OFFSET + skip + length);
 	return (socklen_t)(PATH_OFFSET + length + (length < sizeof(out->sun_path) ? 1 : 0));
@@ -84,12 +86,12 @@ static void from_un(struct address *address, const struct sockaddr_un *un, size_
 	if (bytes > 0 && un->sun_path[0] == '\0') {
 		address->abstract = 1;
 		address->path_length = (uint16_t)(bytes - 1);
-		memcpy(address->path, un->sun_path + 1, bytes - 1);
+		address->path = un->sun_path + 1;
 		return;
 	}
 	bytes = strnlen(un->sun_path, bytes);
 	address->path_length = (uint16_t)bytes;
-	memcpy(address->path, un->sun_path, bytes);
+	address->path = un->sun_path;
 }
 
 int address_from_sockaddr(struct address *address, const struct sockaddr *from, socklen_t length)
@@ -121,7 +123,7 @@ int address_from_sockaddr(struct address *address, const struct sockaddr *from, 
 static bool unix_equal(const struct address *a, const struct address *b)
 {
 	return a->abstract == b->abstract && a->path_length == b->path_length &&
-	       memcmp(a->path, b->path, a->path_length) == 0;
+	       (a->path_length == 0 || memcmp(a->path, b->path, a->path_length) == 0);
 }
 
 bool address_equal(const struct address *a, const struct address *b)
@@ -158,8 +160,8 @@ static void format_unix(const struct address *address, char *text, size_t size)
 	char *out = text + (n > 0 ? n : 0);
 	size_t length = address->path_length;
 
-	if (length > sizeof(address->path))
-		length = sizeof(address->path);
+	if (length > UNIX_PATH_BYTES)
+		length = UNIX_PATH_BYTES;
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)address->path[i];
 

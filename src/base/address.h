@@ -23,8 +23,10 @@ struct address {
 	uint16_t port;   /* host order */
 	uint16_t path_length; /* Unix: bytes of path, without NUL */
 	uint32_t scope;  /* IPv6 scope id */
-	uint8_t ip[16];  /* network order; IPv4 in the first four bytes */
-	char path[108];  /* Unix; NUL-terminated unless 108 bytes long */
+	union {
+		uint8_t ip[16];   /* network order; IPv4 in the first four bytes */
+		const char *path; /* Unix; whoever made it says whose it is, and whether a NUL ends it */
+	};
 };
 
 /* Room for address_format()'s longest text with its NUL. */
@@ -33,7 +35,8 @@ struct address {
 /* Fills *out for bind, connect.  Returns its length. */
 socklen_t address_to_sockaddr(const struct address *address, struct sockaddr_storage *out);
 
-/* The address of an accepted socket. 0, or -EAFNOSUPPORT. IPv4-mapped addresses are unmapped. */
+/* The address of an accepted socket. 0, or -EAFNOSUPPORT. IPv4-mapped addresses are unmapped; a path is that in `from`,
+   without a NUL. */
 int address_from_sockaddr(struct address *address, const struct sockaddr *from, socklen_t length);
 
 bool address_equal(const struct address *a, const struct address *b);

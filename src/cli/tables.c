@@ -77,7 +77,7 @@ static int say_unknown(const struct table *table, const char *word)
 		return EXIT_FAILED;
 	}
 	for (size_t i = 0; i < table->service_count; i++)
-		names.name[i] = table->service[i].name;
+		names.name[i] = (char *)table->service[i].name; /* only looked at */
 	code = names_say_unknown(&names, word);
 	free(names.name);
 	return code;
@@ -113,10 +113,12 @@ int command_show(const struct arguments *arguments)
 		return EXIT_BAD_TABLE;
 	}
 	service = table_find(table, arguments->word[0]);
-	if (service)
-		table_show(stdout, table, service, geteuid() == 0);
-	else
+	if (!service) {
 		code = say_unknown(table, arguments->word[0]);
+	} else if (table_show(stdout, table, service, geteuid() == 0) < 0) {
+		say("%s", strerror(ENOMEM));
+		code = EXIT_FAILED;
+	}
 	table_free(table);
 	diagnostics_free(&diagnostics);
 	return code;

@@ -17,13 +17,13 @@ struct origin origin_of(const struct setting *setting)
 	return (struct origin){setting->place.source->path, setting->place.line, setting->from_defaults};
 }
 
-/* NULL: not said, or told to be wrong. */
+/* In the table's arena.  NULL: not said, or told to be wrong. */
 const char *build_path(struct reader *reader, const char *title, struct setting *setting)
 {
 	if (!setting || setting->bad || !setting->count)
 		return NULL;
 	if (setting->value[0][0] == '/')
-		return setting->value[0];
+		return arena_strdup(reader->arena, setting->value[0]);
 	setting_mistake(reader, title, setting, "\"%s\" is no absolute path (/...)", setting->value[0]);
 	return NULL;
 }
@@ -40,7 +40,7 @@ void build_log(struct reader *reader, const char *title, struct setting *setting
 	if (found >= 0) {
 		log->kind = (enum table_log_kind)(LOG_SYSLOG + found);
 	} else if (setting->value[0][0] == '/') {
-		*log = (struct table_log){LOG_PATH, setting->value[0]};
+		*log = (struct table_log){LOG_PATH, arena_strdup(reader->arena, setting->value[0])};
 	} else {
 		setting_mistake(reader, title, setting,
 				"\"%s\" is no log (syslog, stderr, journal or an absolute path)",
@@ -97,30 +97,43 @@ static void build_add_id(struct table_id_list *list, uint32_t id)
 	list->id[list->count++] = id;
 }
 
-struct table_id_list build_users(struct reader *reader, const char *title, struct setting *setting)
+/* Looked up once for all services that inherit the setting. */
+static struct table_id_list build_ids(struct reader *reader, const char *title, struct setting *setting,
+				      bool (*find)(struct reader *, const char *, struct setting *, unsigned,
+						   uint32_t *))
 {
-	struct table_id_list list = {NULL, 0};
-	struct user *user;
+	struct table_id_list *list;
+	uint32_t id;
 
 	if (!setting || setting->bad || !setting->count)
-		return list;
-	list.id = arena_alloc(reader->arena, setting->count * sizeof(*list.id));
+		return (struct table_id_list){NULL, 0};
+	if (setting->ids)
+		return *setting->ids;
+	list = arena_alloc(&reader->work, sizeof(*list));
+	list->id = arena_alloc(reader->arena, setting->count * sizeof(*list->id));
 	for (unsigned i = 0; i < setting->count; i++)
-		if (build_find_user(reader, title, setting, i, &user))
-			build_add_id(&list, user->uid);
-	return list;
+		if (find(reader, title, setting, i, &id))
+			build_add_id(list, id);
+	setting->ids = list;
+	return *list;
+}
+
+static bool build_find_uid(struct reader *reader, const char *title, struct setting *setting, unsigned at,
+			   uint32_t *id)
+{
+	struct user *user;
+	bool found = build_find_user(reader, title, setting, at, &user);
+
+	*id = user->uid;
+	return found;
+}
+
+struct table_id_list build_users(struct reader *reader, const char *title, struct setting *setting)
+{
+	return build_ids(reader, title, setting, build_find_uid);
 }
 
 struct table_id_list build_groups(struct reader *reader, const char *title, struct setting *setting)
 {
-	struct table_id_list list = {NULL, 0};
-	gid_t gid;
-
-	if (!setting || setting->bad || !setting->count)
-		return list;
-	list.id = arena_alloc(reader->arena, setting->count * sizeof(*list.id));
-	for (unsigned i = 0; i < setting->count; i++)
-		if (build_find_group(reader, title, setting, i, &gid))
-			build_add_id(&list, gid);
-	return list;
+	return build_ids(reader, title, setting, build_find_group);
 }

@@ -74,6 +74,16 @@ static bool build_env_is_right(struct reader *reader, const char *title, struct 
 	return true;
 }
 
+/* A list of words as the table keeps it. */
+static char **build_kept(struct reader *reader, const struct setting *setting)
+{
+	char **kept = arena_alloc(reader->arena, (setting->count + 1) * sizeof(*kept));
+
+	for (unsigned i = 0; i < setting->count; i++)
+		kept[i] = arena_strdup(reader->arena, setting->value[i]);
+	return kept;
+}
+
 /* The entry is added, or takes the place of the one of the same name. */
 static void build_env_put(char **env, size_t *count, const char *entry)
 {
@@ -102,7 +112,7 @@ static void build_env(struct reader *reader, const struct effective *effective, 
 {
 	struct setting *env = effective->of[W_ENV], *file = effective->of[W_ENV_FILE];
 	unsigned files = file && !file->bad ? file->count : 0, own = env && !env->bad ? env->count : 0;
-	const char ***lines = arena_alloc(reader->arena, (files + 1) * sizeof(*lines));
+	const char ***lines = arena_alloc(&reader->scratch, (files + 1) * sizeof(*lines));
 	size_t room = own + 1, count = 0;
 
 	for (unsigned i = 0; i < files; i++) {
@@ -115,16 +125,16 @@ static void build_env(struct reader *reader, const struct effective *effective, 
 			build_env_put(server->env, &count, *line);
 	for (unsigned i = 0; i < own; i++)
 		if (build_env_is_right(reader, effective->title, env, i, true))
-			build_env_put(server->env, &count, env->value[i]);
+			build_env_put(server->env, &count, arena_strdup(reader->arena, env->value[i]));
 }
 
 static void build_pass_env(struct reader *reader, const struct effective *effective,
 			   struct table_server *server)
 {
-	static const char *none[] = {NULL};
+	static char *none[] = {NULL};
 	struct setting *pass = effective->of[W_PASS_ENV];
 
-	server->pass_env = (char **)(pass ? pass->value : none);
+	server->pass_env = pass ? build_kept(reader, pass) : none;
 	for (unsigned i = 0; pass && !pass->bad && i < pass->count; i++)
 		build_env_is_right(reader, effective->title, pass, i, false);
 }
@@ -137,7 +147,7 @@ static void build_command(struct reader *reader, const struct effective *effecti
 	server->command_origin = origin_of(command);
 	if (!command || command->bad || !command->count)
 		return;
-	server->command = (char **)command->value;
+	server->command = build_kept(reader, command);
 	if (command->value[0][0] != '/')
 		setting_mistake(reader, effective->title, command,
 				"\"%s\" is no absolute path (/..., looked up inside chroot)",

@@ -62,6 +62,7 @@ static void check_registration(const struct checking *checking)
 {
 	struct setting *const *of = checking->effective->of;
 	const struct table_service *service = checking->service;
+	const struct table_dispatch *dispatch = service->dispatch;
 	static const char nobody[] = "without register-users or register-groups";
 
 	if (!check_names_somebody(of[W_REGISTER_USERS]) && !check_names_somebody(of[W_REGISTER_GROUPS])) {
@@ -73,8 +74,8 @@ static void check_registration(const struct checking *checking)
 				&checking->reader->report, checking->section->place, service->name, NULL,
 				"nobody can serve it: no server { }, no register-users, no register-groups");
 	}
-	for (size_t i = 0; i < service->register_users.count; i++)
-		if (!service->register_users.id[i] && !service->allow_root)
+	for (size_t i = 0; i < dispatch->register_users.count; i++)
+		if (!dispatch->register_users.id[i] && !dispatch->allow_root)
 			report_warning(&checking->reader->report, of[W_REGISTER_USERS]->place, service->name,
 				       "register-users",
 				       "root is refused all the same without allow-root = yes");
@@ -146,7 +147,7 @@ static void check_acknowledge(const struct checking *checking)
 	const struct table_service *service = checking->service;
 	struct setting *acknowledge = checking->effective->of[W_ACKNOWLEDGE];
 
-	if (service->acknowledge != ACKNOWLEDGE_DONE)
+	if (service->dispatch->acknowledge != ACKNOWLEDGE_DONE)
 		return;
 	for (size_t i = 0; i < service->listen_count; i++) {
 		const struct table_listen *listen = &service->listen[i];
@@ -160,7 +161,7 @@ static void check_acknowledge(const struct checking *checking)
 			       "done is for TCP only, and %s (%s:%u) is a Unix socket: nothing proves what a "
 			       "dead server has done with its connections (use taken, or another service for "
 			       "that address)",
-			       listen->said, listen->origin.file, listen->origin.line);
+			       listen->said, service->file, listen->line);
 		return;
 	}
 }

@@ -71,7 +71,7 @@ static bool same_server(const struct table_server *a, const struct table_server 
 	       same_log(&a->log, &b->log);
 }
 
-static bool same_dispatch(const struct table_service *a, const struct table_service *b)
+bool table_same_dispatch(const struct table_dispatch *a, const struct table_dispatch *b)
 {
 	return a->mode == b->mode && a->balance == b->balance && a->acknowledge == b->acknowledge &&
 	       a->overload == b->overload && a->take_timeout_ms == b->take_timeout_ms &&
@@ -87,7 +87,6 @@ static bool same_listen(const struct table_service *a, const struct table_servic
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++)
 		if (!address_equal(&a->listen[i].address, &b->listen[i].address) ||
-		    strcmp(a->listen[i].name, b->listen[i].name) != 0 ||
 		    strcmp(a->listen[i].said, b->listen[i].said) != 0 ||
 		    a->listen[i].v6_may_lack != b->listen[i].v6_may_lack)
 			return false;
@@ -98,7 +97,7 @@ static unsigned diff_service(const struct table_service *a, const struct table_s
 {
 	unsigned change = CHANGE_NONE;
 
-	if (!same_dispatch(a, b))
+	if (!table_same_dispatch(a->dispatch, b->dispatch))
 		change |= CHANGE_DISPATCH;
 	if (!same_listen(a, b))
 		change |= CHANGE_LISTEN;

@@ -58,7 +58,7 @@ static int files_by_name(const void *one, const void *other)
 const char **files_matches(struct reader *reader, const char *pattern, size_t *count)
 {
 	const struct table_options *options = reader->options;
-	const char **path = arena_alloc(reader->arena, (options->file_count + 1) * sizeof(*path));
+	const char **path = arena_alloc(&reader->work, (options->file_count + 1) * sizeof(*path));
 
 	*count = 0;
 	for (size_t i = 0; i < options->file_count; i++) {
@@ -67,7 +67,7 @@ const char **files_matches(struct reader *reader, const char *pattern, size_t *c
 		/* One that is read as a table and as an env-file is there twice. */
 		if (files_find(options, file->path) == file &&
 		    !fnmatch(pattern, file->path, FNM_PATHNAME | FNM_PERIOD))
-			path[(*count)++] = arena_strdup(reader->arena, file->path);
+			path[(*count)++] = arena_strdup(&reader->work, file->path);
 	}
 	qsort(path, *count, sizeof(*path), files_by_name);
 	return path;

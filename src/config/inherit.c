@@ -34,15 +34,15 @@ static bool inherit_adds(const struct setting *own)
 static struct setting *inherit_joined(struct reader *reader, const struct setting *base,
 				      const struct setting *own)
 {
-	struct setting *joined = arena_alloc(reader->arena, sizeof(*joined));
+	struct setting *joined = arena_alloc(&reader->work, sizeof(*joined));
 
 	*joined = *own;
 	joined->bad = base->bad || own->bad;
 	joined->count = base->count + own->count;
-	joined->value = arena_alloc(reader->arena, (joined->count + 1) * sizeof(*joined->value));
+	joined->value = arena_alloc(&reader->work, (joined->count + 1) * sizeof(*joined->value));
 	memcpy(joined->value, base->value, base->count * sizeof(*joined->value));
 	memcpy(joined->value + base->count, own->value, own->count * sizeof(*joined->value));
-	joined->line = arena_alloc(reader->arena, (joined->count + 1) * sizeof(*joined->line));
+	joined->line = arena_alloc(&reader->work, (joined->count + 1) * sizeof(*joined->line));
 	for (unsigned i = 0; i < joined->count; i++)
 		joined->line[i] = i < base->count ? own->place.line : own->line[i - base->count];
 	return joined;

@@ -136,7 +136,7 @@ static int listen_unix(struct listen_reading *reading, const char *text)
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			return listen_refuse(reading, "a control character in the socket's name");
-	memcpy(address->path, text, length);
+	address->path = text;
 	address->path_length = (uint16_t)length;
 	return 0;
 }

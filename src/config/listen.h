@@ -11,7 +11,7 @@
 
 struct listen_word {
 	size_t name_length;     /* NAME= stands at the start of the text; 0: no name */
-	struct address address; /* of the first socket */
+	struct address address; /* of the first socket; a path is that in the text */
 	bool both;              /* a wildcard of both families: address is 0.0.0.0, and [::] comes with it */
 };
 

@@ -47,11 +47,11 @@ static void overlap_tell(struct overlap *overlap, const struct bound *first, con
 {
 	struct place place = overlap_place(overlap->reader, second->service);
 
-	place.line = second->listen->origin.line;
+	place.line = second->listen->line;
 	report_mistake(&overlap->reader->report, place, second->service->name, "listen",
 		       "\"%.80s\" is taken by \"%.80s\" of %s in %s:%u", second->listen->said,
-		       first->listen->said, first->service->name, first->listen->origin.file,
-		       first->listen->origin.line);
+		       first->listen->said, first->service->name, first->service->file,
+		       first->listen->line);
 }
 
 static struct bound *overlap_conflict(struct bound *bound, const struct address *address)
@@ -139,13 +139,14 @@ static void overlap_listen(struct overlap *overlap, const struct table_service *
 }
 
 /* Nothing but the daemon itself has the name "". */
-static void overlap_pidfile(struct overlap *overlap, const char *path, struct place place, char *service)
+static void overlap_pidfile(struct overlap *overlap, const char *path, struct place place,
+			    const char *service)
 {
 	void **slot = map_slot(&overlap->paths, path, strlen(path));
 	const char *other;
 
 	if (!*slot) {
-		*slot = service;
+		*slot = (char *)service;
 		return;
 	}
 	other = *slot;
@@ -188,7 +189,7 @@ void overlap_check(struct reader *reader)
 				  .groups.arena = scratch,
 				  .paths.arena = scratch};
 
-	overlap_pidfile(&overlap, table->pidfile, (struct place){NULL, 0}, (char[]){""});
+	overlap_pidfile(&overlap, table->pidfile, (struct place){NULL, 0}, "");
 	for (size_t i = 0; i < table->service_count; i++) {
 		overlap_listen(&overlap, &table->service[i]);
 		if (table->service[i].has_server)

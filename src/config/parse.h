@@ -18,6 +18,7 @@ struct setting {
 	unsigned count;
 	unsigned *line;     /* of each value, in the same file */
 	const char **value; /* NULL-terminated */
+	const struct table_id_list *ids; /* what its users or groups are; NULL: not looked up yet */
 };
 
 struct section {

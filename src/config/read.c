@@ -34,6 +34,8 @@ void read_remember(struct reader *reader, const char *path, const struct stat *s
 {
 	struct table *table = reader->table;
 
+	if (reader->only_service)
+		return;
 	table->file_read = arena_room(reader->arena, table->file_read, table->file_count, &reader->file_room,
 				      sizeof(*table->file_read));
 	table->file_read[table->file_count++] = (struct table_file){
@@ -50,7 +52,7 @@ void read_remember(struct reader *reader, const char *path, const struct stat *s
 /* A file twice would set everything in it twice; this also ends every circle. */
 static bool read_twice(struct reader *reader, struct place asked, const char *path, const struct stat *status)
 {
-	struct file_key *key = arena_alloc(reader->arena, sizeof(*key));
+	struct file_key *key = arena_alloc(&reader->work, sizeof(*key));
 	struct place *first;
 	void **slot;
 
@@ -59,7 +61,7 @@ static bool read_twice(struct reader *reader, struct place asked, const char *pa
 	slot = map_slot(&reader->files, key, sizeof(*key));
 	first = *slot;
 	if (!first) {
-		*slot = first = arena_alloc(reader->arena, sizeof(*first));
+		*slot = first = arena_alloc(&reader->work, sizeof(*first));
 		*first = asked;
 		return false;
 	}
@@ -73,7 +75,7 @@ static bool read_twice(struct reader *reader, struct place asked, const char *pa
 
 static void read_statements(struct reader *reader, struct lexer *lexer, unsigned depth)
 {
-	struct parse_context context = {reader->parser, lexer, reader->arena, &reader->report};
+	struct parse_context context = {reader->parser, lexer, &reader->work, &reader->report};
 	struct statement *statement;
 	const char *pattern;
 
@@ -124,7 +126,7 @@ static const char *read_join(struct reader *reader, const char *file, const char
 
 	if (*pattern == '/' || !slash)
 		return pattern;
-	at = joined = arena_alloc(reader->arena, (size_t)(slash - file) * 2 + strlen(pattern) + 2);
+	at = joined = arena_alloc(&reader->work, (size_t)(slash - file) * 2 + strlen(pattern) + 2);
 	for (const char *from = file; from <= slash; from++) {
 		if (!literal && strchr("*?[\\", *from))
 			*at++ = '\\';
@@ -156,9 +158,9 @@ static const char **read_matches(struct reader *reader, struct place place, cons
 		report_mistake(&reader->report, place, NULL, "include", "%s: %s", pattern,
 			       strerror(read_glob_error));
 	if (*count) {
-		path = arena_alloc(reader->arena, *count * sizeof(*path));
+		path = arena_alloc(&reader->work, *count * sizeof(*path));
 		for (size_t i = 0; i < *count; i++)
-			path[i] = arena_strdup(reader->arena, reader->matches.gl_pathv[i]);
+			path[i] = arena_strdup(&reader->work, reader->matches.gl_pathv[i]);
 		qsort(path, *count, sizeof(*path), read_by_name);
 	}
 	globfree(&reader->matches);

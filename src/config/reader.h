@@ -14,9 +14,9 @@
 #define INCLUDE_DEPTH 16
 
 struct reader {
-	struct arena *arena; /* of the table */
+	struct arena *arena; /* of the table: what it keeps is copied into it */
 	struct arena scratch;
-	struct arena work; /* as long as the reader */
+	struct arena work; /* as long as the reader: the words as they were parsed */
 	jmp_buf no_memory;
 	struct report report;
 	struct parser *parser;
@@ -24,6 +24,7 @@ struct reader {
 	struct table *table;
 	const struct table_options *options;
 	bool only_runtime_dir; /* nothing else is looked at */
+	const char *only_service; /* no other one is looked at, and only its words; NULL: all */
 
 	/* what was parsed */
 	struct section top, *dispatcher, *defaults;
@@ -40,7 +41,11 @@ struct reader {
 	bool matches_used;
 
 	/* building and checking */
-	struct table_service usual; /* one of which nothing is said */
+	struct service_build {
+		struct table_service service;
+		struct table_dispatch dispatch;
+	} usual; /* one of which nothing is said */
+	const struct table_dispatch *dispatch; /* of the service that was built last */
 	struct map env_files;
 	struct table_listen *listen; /* of the service that is being built */
 	size_t listen_count, listen_room;
@@ -56,12 +61,6 @@ struct effective {
 /* inherit.c: once, before any service. */
 void inherit_defaults(struct reader *reader);
 void inherit_into(struct reader *reader, const struct section *section, struct effective *effective);
-
-/* What `settings` of a service points to. */
-struct table_settings {
-	size_t count;
-	struct setting **setting; /* in the order of word ids */
-};
 
 /* A wrong value: told, and the setting is marked, so that it is told once however many services inherit it. */
 void setting_mistake(struct reader *reader, const char *title, struct setting *setting, const char *format,
@@ -105,6 +104,12 @@ void check_table(struct reader *reader);
 
 /* overlap.c: no two sockets on one address, no two processes with one pidfile. */
 void overlap_check(struct reader *reader);
+
+/* table.c: the words that hold for a service of a table, read again from its files.  `options` and the name live as long
+   as the reader.  NULL: no memory.  Freed with reader_close_words(). */
+struct reader *reader_open_words(const char *file, const struct table_options *options, const char *service,
+				 struct effective *effective);
+void reader_close_words(struct reader *reader);
 
 /* read.c: the main file and what it includes, into the sections above. */
 void read_table(struct reader *reader, const char *file);

@@ -31,7 +31,8 @@ struct scalar {
 };
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define SERVICE(field) offsetof(struct table_service, field)
+#define SERVICE(field) offsetof(struct service_build, service.field)
+#define DISPATCH(field) offsetof(struct service_build, dispatch.field)
 #define SERVER(field) offsetof(struct table_server, field)
 #define DAYS_49 UINT64_C(4233600000)
 #define TIME(id, field, least, least_text)                                                                   \
@@ -55,18 +56,18 @@ struct scalar {
 static const struct scalar scalars[] = {
 	CHOICE(W_LOG_LEVEL, offsetof(struct table, log_level),
 	       NAMES("error", "warning", "notice", "info", "debug"), NULL),
-	CHOICE(W_MODE, SERVICE(mode), NAMES("connections"), NAMES("listener", "exec", "wait")),
+	CHOICE(W_MODE, DISPATCH(mode), NAMES("connections"), NAMES("listener", "exec", "wait")),
 	PLAIN(W_OPTIONAL, SCALAR_BOOL, SERVICE(optional)),
-	CHOICE(W_BALANCE, SERVICE(balance), NAMES("round-robin", "least-connections", "source-hash"), NULL),
-	CHOICE(W_ACKNOWLEDGE, SERVICE(acknowledge), NAMES("taken", "done"), NULL),
-	TIME(W_TAKE_TIMEOUT, SERVICE(take_timeout_ms), 1, "1ms"),
-	NUMBER(W_WINDOW, SERVICE(window), 1, 1024),
-	CHOICE(W_OVERLOAD, SERVICE(overload), NAMES("wait", "refuse"), NULL),
-	NUMBER(W_MAX_REGISTERED, SERVICE(max_registered), 0, 8192),
-	PLAIN(W_ALLOW_ROOT, SCALAR_BOOL, SERVICE(allow_root)),
-	PLAIN(W_ALLOW_FOREIGN, SCALAR_BOOL, SERVICE(allow_foreign)),
+	CHOICE(W_BALANCE, DISPATCH(balance), NAMES("round-robin", "least-connections", "source-hash"), NULL),
+	CHOICE(W_ACKNOWLEDGE, DISPATCH(acknowledge), NAMES("taken", "done"), NULL),
+	TIME(W_TAKE_TIMEOUT, DISPATCH(take_timeout_ms), 1, "1ms"),
+	NUMBER(W_WINDOW, DISPATCH(window), 1, 1024),
+	CHOICE(W_OVERLOAD, DISPATCH(overload), NAMES("wait", "refuse"), NULL),
+	NUMBER(W_MAX_REGISTERED, DISPATCH(max_registered), 0, 8192),
+	PLAIN(W_ALLOW_ROOT, SCALAR_BOOL, DISPATCH(allow_root)),
+	PLAIN(W_ALLOW_FOREIGN, SCALAR_BOOL, DISPATCH(allow_foreign)),
 	CHOICE(W_START, SERVICE(start), NAMES("always", "external"), NAMES("on-demand")),
-	TIME(W_DRAIN_TIMEOUT, SERVICE(drain_timeout_ms), 0, "0"),
+	TIME(W_DRAIN_TIMEOUT, DISPATCH(drain_timeout_ms), 0, "0"),
 	PLAIN(W_UMASK, SCALAR_OCTAL, SERVER(umask)),
 	PLAIN(W_NICE, SCALAR_NICE, SERVER(nice)),
 	NUMBER(W_INSTANCES, SERVER(instances), 1, 8192),

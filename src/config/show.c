@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,17 +17,9 @@ struct showing {
 	FILE *out;
 	const struct table *table;
 	const struct table_service *service;
-	const struct table_settings *settings;
+	const struct effective *effective;
 	bool reveal;
 };
-
-static const struct setting *show_find(const struct showing *showing, enum word_id id)
-{
-	for (size_t i = 0; i < showing->settings->count; i++)
-		if (showing->settings->setting[i]->word->id == id)
-			return showing->settings->setting[i];
-	return NULL;
-}
 
 static void show_quoted(FILE *out, const char *text, size_t length)
 {
@@ -147,7 +140,7 @@ static void show_derived(const struct showing *showing, const struct word *word)
 
 static void show_word(const struct showing *showing, const struct word *word)
 {
-	const struct setting *setting = show_find(showing, word->id);
+	const struct setting *setting = showing->effective->of[word->id];
 
 	/* `start = always` of defaults { } does not hold where there is nothing to start. */
 	if (word->id == W_START && setting && setting->from_defaults && !showing->service->has_server)
@@ -200,18 +193,32 @@ static void show_environment(const struct showing *showing)
 	environment_free(environment);
 }
 
-void table_show(FILE *out, const struct table *table, const struct table_service *service, bool reveal)
+static void show_service(const struct showing *showing)
 {
-	struct showing showing = {out, table, service, service->settings, reveal};
+	const struct table_service *service = showing->service;
 
-	fputs("service = ", out);
-	show_value(out, service->name);
-	fprintf(out, "    # %s:%u\n", service->origin.file, service->origin.line);
-	show_words(&showing, SECTION_SERVICE);
+	fputs("service = ", showing->out);
+	show_value(showing->out, service->name);
+	fprintf(showing->out, "    # %s:%u\n", service->file, service->line);
+	show_words(showing, SECTION_SERVICE);
 	if (!service->has_server)
 		return;
-	fputs("\n# server { }\n", out);
-	show_words(&showing, SECTION_SERVER);
-	show_environment(&showing);
-	fprintf(out, "\n# descriptors\n0  /dev/null\n1  the log\n2  the log\n%d  LUST_FD\n", ENVIRONMENT_FD);
+	fputs("\n# server { }\n", showing->out);
+	show_words(showing, SECTION_SERVER);
+	show_environment(showing);
+	fprintf(showing->out, "\n# descriptors\n0  /dev/null\n1  the log\n2  the log\n%d  LUST_FD\n",
+		ENVIRONMENT_FD);
+}
+
+int table_show(FILE *out, const struct table *table, const struct table_service *service, bool reveal)
+{
+	struct table_options options = {.file = table->file_read, .file_count = table->file_count};
+	struct effective effective;
+	struct reader *reader = reader_open_words(table->file, &options, service->name, &effective);
+
+	if (!reader)
+		return -ENOMEM;
+	show_service(&(struct showing){out, table, service, &effective, reveal});
+	reader_close_words(reader);
+	return 0;
 }

@@ -57,7 +57,9 @@ static void statement_service(struct reader *reader, struct parse_context *conte
 		statement_mistake(reader, place, statement->name, "is written service \"NAME\" { }");
 		return;
 	}
-	title = arena_strdup(reader->arena, statement->title);
+	if (reader->only_service && strcmp(reader->only_service, statement->title) != 0)
+		return;
+	title = arena_strdup(&reader->work, statement->title);
 	section = parse_service(context, statement, title, false);
 	if (statement->bad || !statement_name_is_right(reader, place, title))
 		return;
@@ -102,7 +104,7 @@ static void statement_assign(struct reader *reader, struct parse_context *contex
 
 void statement_take(struct reader *reader, struct lexer *lexer, struct statement *statement)
 {
-	struct parse_context context = {reader->parser, lexer, reader->arena, &reader->report};
+	struct parse_context context = {reader->parser, lexer, &reader->work, &reader->report};
 	const struct word *word = schema_find(SECTION_TOP, statement->name);
 	struct place place = {lexer->source, statement->line};
 

@@ -67,7 +67,7 @@ static struct reader *reader_new(struct table *table, const struct table_options
 	reader->arena = table->arena;
 	reader->options = options;
 	reader->arena->no_memory = reader->scratch.no_memory = reader->work.no_memory = &reader->no_memory;
-	reader->report.arena = reader->arena;
+	reader->report.arena = &reader->work;
 	reader->names.arena = reader->files.arena = reader->env_files.arena = &reader->work;
 	resolver_start(&reader->resolver, reader->arena);
 	return reader;
@@ -93,8 +93,8 @@ static void reader_build(struct reader *reader)
 
 	build_top(reader);
 	scalar_usual(SECTION_SERVICE, &reader->usual);
-	reader->usual.server = arena_alloc(reader->arena, sizeof(*reader->usual.server));
-	scalar_usual(SECTION_SERVER, reader->usual.server);
+	reader->usual.service.server = arena_alloc(reader->arena, sizeof(*reader->usual.service.server));
+	scalar_usual(SECTION_SERVER, reader->usual.service.server);
 	inherit_defaults(reader);
 	reader_judge_defaults(reader);
 	table->service = arena_alloc(reader->arena, reader->service_count * sizeof(*table->service));
@@ -115,7 +115,7 @@ static bool reader_run(struct reader *reader, const char *file)
 		return false;
 	reader->table->file = arena_strdup(reader->arena, file);
 	read_table(reader, reader->table->file);
-	if (!reader->only_runtime_dir && reader->table->file_count)
+	if (!reader->only_runtime_dir && !reader->only_service && reader->table->file_count)
 		reader_build(reader);
 	return true;
 }
@@ -137,6 +137,49 @@ struct table *table_read(const char *file, const struct table_options *options,
 		return table;
 	table_free(table);
 	return NULL;
+}
+
+/* As in reader_build(), for one. */
+static bool reader_find_words(struct reader *reader, const char *file, const char *name,
+			      struct effective *effective)
+{
+	const struct section *section;
+
+	if (!reader_run(reader, file))
+		return false;
+	if (setjmp(reader->no_memory))
+		return false;
+	section = map_get(&reader->names, name, strlen(name));
+	if (!section)
+		return false;
+	inherit_defaults(reader);
+	inherit_into(reader, section, effective);
+	return true;
+}
+
+struct reader *reader_open_words(const char *file, const struct table_options *options, const char *service,
+				 struct effective *effective)
+{
+	struct table *table = table_new();
+	struct reader *reader = table ? reader_new(table, options) : NULL;
+
+	if (!reader) {
+		table_free(table);
+		return NULL;
+	}
+	reader->only_service = service;
+	if (reader_find_words(reader, file, service, effective))
+		return reader;
+	reader_close_words(reader);
+	return NULL;
+}
+
+void reader_close_words(struct reader *reader)
+{
+	struct table *table = reader->table;
+
+	reader_release(reader);
+	table_free(table);
 }
 
 char *table_runtime_dir(const char *file)

@@ -61,12 +61,12 @@ struct table_log {
 };
 
 struct table_listen {
-	const char *said;        /* as written, "*:80" */
-	const char *name;        /* "" or NAME= */
 	struct address address;  /* a wildcard of both families gives two of these with the same said and position */
-	unsigned position;       /* of the word in `listen`, from 0 */
+	const char *said;        /* as written, "*:80" or "NAME=*:80" */
+	unsigned line;           /* in the file of the service */
+	uint16_t position;       /* of the word in `listen`, from 0 */
+	uint8_t name_length;     /* of the NAME that `said` begins with; 0: none */
 	bool v6_may_lack;        /* the [::] half of a wildcard: no error on a machine without IPv6 */
-	struct origin origin;
 };
 
 /* socket { } is for a later release; its defaults are constants of supervisor/listen.c. */
@@ -109,25 +109,32 @@ struct table_server {
 	struct origin command_origin, user_origin;
 };
 
-struct table_service {
-	char name[TABLE_NAME];
-	struct origin origin;    /* of its name */
+/* How a service's connections are dispatched.  Most services say nothing of their own here: those of which the same
+   holds share one. */
+struct table_dispatch {
 	enum table_mode mode;
 	enum table_balance balance;
 	enum table_acknowledge acknowledge;
 	enum table_overload overload;
-	enum table_start start;
-	bool optional;
 	uint32_t take_timeout_ms, drain_timeout_ms;
 	unsigned window;
-	struct table_listen *listen;
-	size_t listen_count;
-	struct table_id_list register_users, register_groups;
 	unsigned max_registered;
 	bool allow_root, allow_foreign;
-	bool has_server;
+	struct table_id_list register_users, register_groups;
+};
+
+/* There may be ten thousand: what is not of each of them is somewhere else. */
+struct table_service {
+	const char *name;
+	const char *file;        /* its name stands there, at `line` */
+	const struct table_dispatch *dispatch;
+	struct table_listen *listen;
 	struct table_server *server; /* without one: that of nobody, shared, with what holds when nothing is said */
-	void *settings;          /* the words as written, for `show`; owned by the table */
+	unsigned line;
+	uint32_t listen_count;
+	enum table_start start;
+	bool optional;
+	bool has_server;
 };
 
 struct table {
@@ -184,8 +191,9 @@ char *table_default_runtime_dir(void);
 /* Did any file of the table change on disk since it was read?  *when (may be NULL): its time. */
 bool table_changed_on_disk(const struct table *table, struct timespec *when);
 
-/* `show SERVICE`: effective settings, one a line, each with where it comes from; env values only when reveal. */
-void table_show(FILE *out, const struct table *table, const struct table_service *service, bool reveal);
+/* `show SERVICE`: effective settings, one a line, each with where it comes from; env values only when reveal.  The words
+   are read again, from the files as they were.  0 or -ENOMEM. */
+int table_show(FILE *out, const struct table *table, const struct table_service *service, bool reveal);
 
 /*
  * What a reload has to do, by name.  Services and, within them, listeners (keyed by kind, family and address) are
@@ -208,6 +216,7 @@ struct table_diff {
 	bool needs_restart;      /* runtime-dir, pidfile or dispatcher changed: told, not done */
 };
 
+bool table_same_dispatch(const struct table_dispatch *a, const struct table_dispatch *b);
 bool table_needs_restart(const struct table *before, const struct table *after); /* the last of them, alone */
 int table_diff(const struct table *before, const struct table *after, struct table_diff *diff);
 void table_diff_free(struct table_diff *diff);

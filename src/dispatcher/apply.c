@@ -76,15 +76,15 @@ static int apply_listener(struct dispatcher *d, struct staged_listener *staged)
 		return -EPROTO;
 	if (staged->fd >= 0) { /* another socket under this number */
 		if (listener)
-			listener_free(listener);
+			listener_free(d, listener);
 		listener = listener_new(d, &staged->record, staged->fd);
 		if (!listener)
 			return -ENOMEM;
 		staged->fd = -1; /* the listener's now */
 	}
-	listener->position = staged->record.position;
+	listener->position = (uint16_t)staged->record.position;
 	if (listener->service != service)
-		listener_feed(listener, service);
+		listener_feed(d, listener, service);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ static void sweep_listeners(struct dispatcher *d, const bool *named)
 	if (!staging->begin.partial) {
 		for (uint32_t index = 0; index < BOARD_LISTENERS; index++)
 			if (d->listener[index] && !named[index])
-				listener_free(d->listener[index]);
+				listener_free(d, d->listener[index]);
 		return;
 	}
 	for (size_t i = 0; i < staging->services; i++) {
@@ -104,7 +104,7 @@ static void sweep_listeners(struct dispatcher *d, const bool *named)
 		for (struct listener *listener = next; listener; listener = next) {
 			next = listener->next;
 			if (!named[listener->index])
-				listener_free(listener);
+				listener_free(d, listener);
 		}
 	}
 }

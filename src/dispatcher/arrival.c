@@ -42,40 +42,40 @@ static void describe_unix(struct lust_wire_connection *wire, int fd)
 	wire->peer_gid = peer.gid;
 }
 
-static bool is_wildcard(const struct listener_address *address)
+static bool is_wildcard(const struct address *address)
 {
 	static const uint8_t any[16];
 	return memcmp(address->ip, any, sizeof(any)) == 0;
 }
 
-void arrival_describe(struct listener *listener, int fd, uint64_t accepted_us,
+void arrival_describe(struct opened *opened, int fd, uint64_t accepted_us,
 		      const struct sockaddr_storage *peer, socklen_t length,
 		      struct lust_wire_connection *wire)
 {
 	*wire = (struct lust_wire_connection){
 		.kind = LUST_WIRE_TCP,
-		.listener = listener->position,
+		.listener = opened->listener->position,
 		.peer_pid = -1,
 		.peer_uid = UINT32_MAX,
 		.peer_gid = UINT32_MAX,
 	};
-	if (listener->address.kind == ADDRESS_UNIX) {
+	if (opened->address.kind == ADDRESS_UNIX) {
 		describe_unix(wire, fd);
 		return;
 	}
-	wire->waited_us = waited_us(&listener->waited, fd, accepted_us);
+	wire->waited_us = waited_us(&opened->waited, fd, accepted_us);
 	struct address from = {0};
 	if (address_from_sockaddr(&from, (const struct sockaddr *)peer, length) < 0)
-		from.family = listener->address.family;
+		from.family = opened->address.family;
 	wire->family = from.family;
 	wire->peer_port = from.port;
 	wire->peer_scope = from.scope;
 	memcpy(wire->peer, from.ip, sizeof(wire->peer));
-	if (is_wildcard(&listener->address))
+	if (is_wildcard(&opened->address))
 		return;
-	wire->local_port = listener->address.port;
-	wire->local_scope = listener->address.scope;
-	memcpy(wire->local, listener->address.ip, sizeof(wire->local));
+	wire->local_port = opened->address.port;
+	wire->local_scope = opened->address.scope;
+	memcpy(wire->local, opened->address.ip, sizeof(wire->local));
 }
 
 void arrival_rebuild(int fd, const struct board_entry *shared, struct lust_wire_connection *wire)

@@ -106,7 +106,7 @@ void dispatcher_free(struct dispatcher *d)
 			server_free(d->server[slot]);
 	for (uint32_t index = 0; index < BOARD_LISTENERS; index++)
 		if (d->listener[index])
-			listener_free(d->listener[index]);
+			listener_free(d, d->listener[index]);
 	linger_stop(&d->linger);
 	staging_drop(d);
 	while (d->services) {

@@ -30,23 +30,25 @@ struct server;
 struct staging;
 struct knock;
 
-/* One listening socket; which service it feeds is a property that a reload may change. */
+/* One listening socket; which service it feeds is a property that a reload may change.  There may be ten thousand that
+   no client ever comes to. */
 struct listener {
-	struct dispatcher *dispatcher;
-	uint32_t index, position;
-	int fd; /* owned */
-	struct listener_address { /* of struct address, without the path that nobody here asks for */
-		uint8_t kind;
-		uint16_t family, port;
-		uint32_t scope;
-		uint8_t ip[16];
-	} address;
 	struct service *service;
-	struct ev_io accept;
-	struct waited waited;
-	struct eager eager;
-	bool shut;             /* by the supervisor, at the daemon's stop */
 	struct listener *next; /* of the service */
+	struct opened *opened; /* NULL: its service could not take anybody yet */
+	int fd;                /* owned */
+	uint16_t index, position;
+};
+
+/* What it takes to accept. */
+struct opened {
+	struct ev_io accept;
+	struct dispatcher *dispatcher;
+	struct listener *listener;
+	struct waited waited;
+	struct address address; /* as the kernel says it; a path is not kept */
+	struct eager eager;
+	bool shut; /* by the supervisor, at the daemon's stop */
 };
 
 struct service {
@@ -289,13 +291,13 @@ void settle_lost(struct dispatcher *, uint32_t index);
 
 /* ---- listener.c ---- */
 struct listener *listener_new(struct dispatcher *, const struct link_listener *, int fd);
-void listener_feed(struct listener *, struct service *); /* NULL: nobody */
-void listener_free(struct listener *);
+void listener_feed(struct dispatcher *, struct listener *, struct service *); /* NULL: nobody */
+void listener_free(struct dispatcher *, struct listener *);
 void listener_update(struct dispatcher *, struct service *); /* watchers on or off, full_since */
 void listener_ready(struct ev_loop *, struct ev_io *, int);
 
 /* ---- arrival.c: what is known of a connection right after accept ---- */
-void arrival_describe(struct listener *, int fd, uint64_t accepted_us, const struct sockaddr_storage *peer,
+void arrival_describe(struct opened *, int fd, uint64_t accepted_us, const struct sockaddr_storage *peer,
 		      socklen_t length, struct lust_wire_connection *wire);
 /* The same from what the board still knows of it. */
 void arrival_rebuild(int fd, const struct board_entry *, struct lust_wire_connection *wire);

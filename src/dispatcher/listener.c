@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "admission.h"
@@ -24,54 +24,75 @@ struct listener *listener_new(struct dispatcher *d, const struct link_listener *
 	struct listener *listener = calloc(1, sizeof(*listener));
 	if (!listener)
 		return NULL;
-	/* accept4 must not wait for a client that left between the event and the call. */
-	int flags = fcntl(fd, F_GETFL);
-	if (flags >= 0 && !(flags & O_NONBLOCK))
-		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	listener->dispatcher = d;
-	listener->index = record->listener;
-	listener->position = record->position;
+	listener->index = (uint16_t)record->listener;
+	listener->position = (uint16_t)record->position;
 	listener->fd = fd;
-	listener->address = (struct listener_address){
-		.kind = record->address.kind,
-		.family = record->address.family,
-		.port = record->address.port,
-		.scope = record->address.scope,
-	};
-	memcpy(listener->address.ip, record->address.ip, sizeof(listener->address.ip));
-	ev_io_init(&listener->accept, listener_ready, fd, EV_READ);
-	listener->accept.data = listener;
 	d->listener[listener->index] = listener;
 	d->listener_count++;
 	return listener;
 }
 
-void listener_feed(struct listener *listener, struct service *service)
+void listener_feed(struct dispatcher *d, struct listener *listener, struct service *service)
 {
 	if (listener->service) {
 		struct listener **at = &listener->service->listeners;
 		while (*at != listener)
 			at = &(*at)->next;
 		*at = listener->next;
-		turn_service(listener->dispatcher, listener->service);
+		turn_service(d, listener->service);
 	}
 	listener->service = service;
 	if (!service)
 		return;
 	listener->next = service->listeners;
 	service->listeners = listener;
-	turn_service(listener->dispatcher, service);
+	turn_service(d, service);
 }
 
-void listener_free(struct listener *listener)
+void listener_free(struct dispatcher *d, struct listener *listener)
 {
-	struct dispatcher *d = listener->dispatcher;
-	ev_io_stop(d->loop, &listener->accept);
-	listener_feed(listener, NULL);
+	if (listener->opened)
+		ev_io_stop(d->loop, &listener->opened->accept);
+	listener_feed(d, listener, NULL);
 	close(listener->fd);
 	d->listener[listener->index] = NULL;
 	d->listener_count--;
+	free(listener->opened);
 	free(listener);
+}
+
+static bool learn_address(int fd, struct address *address)
+{
+	struct sockaddr_storage name;
+	socklen_t length = sizeof(name);
+	if (getsockname(fd, (struct sockaddr *)&name, &length) < 0 ||
+	    address_from_sockaddr(address, (const struct sockaddr *)&name, length) < 0)
+		return false;
+	if (address->kind == ADDRESS_UNIX)
+		address->path = NULL;
+	return true;
+}
+
+/* False: not now. */
+static bool open_listener(struct dispatcher *d, struct listener *listener)
+{
+	if (listener->opened)
+		return true;
+	struct opened *opened = calloc(1, sizeof(*opened));
+	if (!opened || !learn_address(listener->fd, &opened->address)) {
+		free(opened);
+		return false;
+	}
+	/* accept4 must not wait for a client that left between the event and the call. */
+	int flags = fcntl(listener->fd, F_GETFL);
+	if (flags >= 0 && !(flags & O_NONBLOCK))
+		(void)fcntl(listener->fd, F_SETFL, flags | O_NONBLOCK);
+	opened->dispatcher = d;
+	opened->listener = listener;
+	ev_io_init(&opened->accept, listener_ready, listener->fd, EV_READ);
+	opened->accept.data = opened;
+	listener->opened = opened;
+	return true;
 }
 
 static bool ledger_full(const struct dispatcher *d)
@@ -119,10 +140,13 @@ void listener_update(struct dispatcher *d, struct service *service)
 	struct admission_service state = look(d, service, false);
 	bool open = admission_gate(&state) != GATE_WAIT;
 	for (struct listener *listener = service->listeners; listener; listener = listener->next) {
-		if (open && !listener->shut)
-			ev_io_start(d->loop, &listener->accept);
-		else
-			ev_io_stop(d->loop, &listener->accept);
+		if (open && !open_listener(d, listener))
+			service->shut_until_us = d->now_us + SHUT_US;
+		struct opened *opened = listener->opened;
+		if (opened && open && !opened->shut)
+			ev_io_start(d->loop, &opened->accept);
+		else if (opened)
+			ev_io_stop(d->loop, &opened->accept);
 	}
 	service->starved = !state.credits || state.waiting || ledger_full(d);
 	bool kept_full = service->set.acknowledge == LINK_ACK_DONE && !left_to_keep(d);
@@ -176,15 +200,15 @@ static void refuse_with_spare(struct dispatcher *d, struct service *service, int
 }
 
 /* True: go on accepting. */
-static bool accept_failed(struct dispatcher *d, struct listener *listener, int error)
+static bool accept_failed(struct dispatcher *d, struct opened *opened, int error)
 {
-	struct service *service = listener->service;
+	struct service *service = opened->listener->service;
 	switch (error) {
 	case EAGAIN:
 		return false;
 	case EINVAL: /* it listens no more */
-		listener->shut = true;
-		ev_io_stop(d->loop, &listener->accept);
+		opened->shut = true;
+		ev_io_stop(d->loop, &opened->accept);
 		return false;
 	case EINTR:
 	case ECONNABORTED: /* these are the client's, who left before we came */
@@ -200,7 +224,7 @@ static bool accept_failed(struct dispatcher *d, struct listener *listener, int e
 		break;
 	}
 	if (service->set.overload == LINK_OVERLOAD_REFUSE && (error == EMFILE || error == ENFILE))
-		refuse_with_spare(d, service, listener->fd);
+		refuse_with_spare(d, service, opened->listener->fd);
 	if (!service->failed)
 		report_accept(d, service, EVENT_ACCEPT_FAILED, error);
 	service->shut_until_us = d->now_us + SHUT_US;
@@ -225,10 +249,9 @@ static void deny(struct dispatcher *d, struct service *service, int fd, const st
 	close(fd);
 }
 
-static void admit(struct dispatcher *d, struct listener *listener, int fd,
+static void admit(struct dispatcher *d, struct service *service, int fd,
 		  const struct lust_wire_connection *wire, uint64_t accepted_us)
 {
-	struct service *service = listener->service;
 	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, accepted_us);
 	mark_accepting(d, 0);
 	d->in_hand++;
@@ -253,13 +276,13 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 {
 	(void)loop;
 	(void)events;
-	struct listener *listener = watcher->data;
-	struct dispatcher *d = listener->dispatcher;
-	struct service *service = listener->service;
+	struct opened *opened = watcher->data;
+	struct dispatcher *d = opened->dispatcher;
+	struct service *service = opened->listener->service;
 	uint64_t accepted_us = clock_us();
 	struct admission_service state = look(d, service, true);
 
-	bool all = eager_begin(&listener->eager);
+	bool all = eager_begin(&opened->eager);
 	unsigned n;
 
 	for (n = 0; n < (all ? ACCEPT_MAX : 1); n++) {
@@ -277,11 +300,11 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
 		mark_accepting(d, service->set.service + 1);
-		int fd = accept4(listener->fd, (struct sockaddr *)&peer, &length,
+		int fd = accept4(watcher->fd, (struct sockaddr *)&peer, &length,
 				 SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
 		if (fd < 0) {
 			mark_accepting(d, 0);
-			if (!accept_failed(d, listener, errno))
+			if (!accept_failed(d, opened, errno))
 				break;
 			continue;
 		}
@@ -294,11 +317,11 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 			continue;
 		}
 		struct lust_wire_connection wire;
-		arrival_describe(listener, fd, accepted_us, &peer, length, &wire);
-		admit(d, listener, fd, &wire, accepted_us);
+		arrival_describe(opened, fd, accepted_us, &peer, length, &wire);
+		admit(d, service, fd, &wire, accepted_us);
 		state.credits--;
 	}
-	eager_end(&listener->eager, all, n);
+	eager_end(&opened->eager, all, n);
 	if (!state.credits || ledger_full(d))
 		turn_service(d, service);
 }

@@ -15,7 +15,7 @@
 
 #include "address.h"
 
-#define LINK_VERSION 1
+#define LINK_VERSION 2
 #define LINK_FDS 3     /* descriptors a message at most */
 #define LINK_NAME 64
 #define LINK_PATH 108
@@ -104,7 +104,6 @@ struct link_listener {
 	uint32_t listener;     /* index */
 	uint32_t service;
 	uint32_t position;     /* in the service's `listen`: lust_connection.listener */
-	struct address address;
 };
 
 enum link_server_flag {

@@ -300,7 +300,7 @@ static void take_service(struct plan *plan, struct planned *item, const struct t
 	roll_retry(service);
 	service->stop_signal = want->server->stop_signal;
 	service->stop_timeout_ms = want->server->stop_timeout_ms;
-	service->drain_timeout_ms = want->drain_timeout_ms;
+	service->drain_timeout_ms = want->dispatch->drain_timeout_ms;
 	take_listeners(plan, item, want);
 }
 

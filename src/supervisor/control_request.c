@@ -123,8 +123,8 @@ static void do_show(struct control_client *client)
 		client_answer(client, 1, "show: %s", strerror(errno));
 		return;
 	}
-	table_show(stream, client->supervisor->table, service->want, reveal);
-	if (fclose(stream) != 0) {
+	int result = table_show(stream, client->supervisor->table, service->want, reveal);
+	if (fclose(stream) != 0 || result < 0) {
 		client_answer(client, 1, "show: %s", strerror(ENOMEM));
 		return;
 	}

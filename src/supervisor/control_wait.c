@@ -50,7 +50,7 @@ uint64_t control_wait_limit_ms(const struct service *service, enum control_comma
 
 	if (!want || !want->has_server)
 		return 0;
-	stop_ms = (uint64_t)want->drain_timeout_ms + want->server->stop_timeout_ms + SLACK_MS;
+	stop_ms = (uint64_t)want->dispatch->drain_timeout_ms + want->server->stop_timeout_ms + SLACK_MS;
 	start_ms = (uint64_t)want->server->ready_timeout_ms + SLACK_MS;
 	switch (command) {
 	case CONTROL_DOWN:

@@ -31,8 +31,8 @@ static double patience(const struct supervisor *s)
 	uint32_t longest_ms = 0;
 
 	for (const struct service *service = s->services; service != NULL; service = service->next)
-		if (service->want != NULL && service->want->take_timeout_ms > longest_ms)
-			longest_ms = service->want->take_timeout_ms;
+		if (service->want != NULL && service->want->dispatch->take_timeout_ms > longest_ms)
+			longest_ms = service->want->dispatch->take_timeout_ms;
 	return longest_ms / 1000. < QUIET_S ? longest_ms / 1000. : QUIET_S;
 }
 

@@ -50,7 +50,7 @@ static int keep(struct supervisor *s, const struct link_keep *asked, const int *
 		return -ESHUTDOWN;
 	if (service == NULL)
 		return -ENOENT;
-	if (count_external(service) >= service->want->max_registered)
+	if (count_external(service) >= service->want->dispatch->max_registered)
 		return -EUSERS;
 	struct server *server = server_new(s, service, 0);
 	if (server == NULL)

@@ -27,9 +27,10 @@ void limits_needed(const struct table *table, struct limits_needed *out)
 
 	for (size_t i = 0; i < table->service_count; i++) {
 		const struct table_service *service = &table->service[i];
+		const struct table_dispatch *dispatch = service->dispatch;
 		uint64_t own = service->has_server ? service->server->instances : 0;
-		uint64_t others = service->register_users.count + service->register_groups.count > 0
-					  ? service->max_registered
+		uint64_t others = dispatch->register_users.count + dispatch->register_groups.count > 0
+					  ? dispatch->max_registered
 					  : 0;
 		listeners += service->listen_count;
 		supervised += own;

@@ -31,7 +31,9 @@ int address_order(const struct address *a, const struct address *b)
 		order = ORDER(a->abstract, b->abstract);
 		if (order == 0)
 			order = ORDER(a->path_length, b->path_length);
-		return order != 0 ? order : memcmp(a->path, b->path, a->path_length);
+		if (order != 0 || a->path_length == 0)
+			return order;
+		return memcmp(a->path, b->path, a->path_length);
 	}
 	order = ORDER(a->port, b->port);
 	if (order == 0)

@@ -74,15 +74,16 @@ static void push_service(struct supervisor *s, struct service *service)
 	message.service.gone = want == NULL;
 	snprintf(message.service.name, sizeof(message.service.name), "%s", service->name);
 	if (want != NULL) {
+		const struct table_dispatch *dispatch = want->dispatch;
 		/* The enums of table.h and link.h are in the same order. */
-		message.service.balance = (uint8_t)want->balance;
-		message.service.acknowledge = (uint8_t)want->acknowledge;
-		message.service.overload = (uint8_t)want->overload;
-		message.service.allow_root = want->allow_root;
-		message.service.allow_foreign = want->allow_foreign;
-		message.service.window = (uint16_t)want->window;
-		message.service.take_timeout_ms = want->take_timeout_ms;
-		message.service.max_registered = want->max_registered;
+		message.service.balance = (uint8_t)dispatch->balance;
+		message.service.acknowledge = (uint8_t)dispatch->acknowledge;
+		message.service.overload = (uint8_t)dispatch->overload;
+		message.service.allow_root = dispatch->allow_root;
+		message.service.allow_foreign = dispatch->allow_foreign;
+		message.service.window = (uint16_t)dispatch->window;
+		message.service.take_timeout_ms = dispatch->take_timeout_ms;
+		message.service.max_registered = dispatch->max_registered;
 		message.service.paused = service->pause.on;
 		/* Also when it is down: then what was taken back waits for `up`, as those in the backlog do. */
 		message.service.supervised =
@@ -113,7 +114,6 @@ static void push_listener(struct supervisor *s, struct listener *listener)
 	message.listener.listener = listener->index;
 	message.listener.service = listener->service->index;
 	message.listener.position = listener->want->position;
-	message.listener.address = listener->want->address;
 	/* An unchanged one is known there already, under the same index. */
 	bool known = listener->pushed_to == s->dispatcher.generation;
 	dispatcher_send(s, &message, &listener->fd, known ? 0 : 1);
@@ -159,8 +159,8 @@ void push_table(struct supervisor *s)
 		push_service(s, service);
 		if (service->want == NULL)
 			continue;
-		push_rules(s, service, LINK_RULE_UID, &service->want->register_users);
-		push_rules(s, service, LINK_RULE_GID, &service->want->register_groups);
+		push_rules(s, service, LINK_RULE_UID, &service->want->dispatch->register_users);
+		push_rules(s, service, LINK_RULE_GID, &service->want->dispatch->register_groups);
 		for (struct listener *listener = service->listeners; listener != NULL;
 		     listener = listener->next)
 			push_listener(s, listener);

@@ -141,7 +141,7 @@ unsigned reload_unbound(const struct supervisor *s, struct diagnostics *diagnost
 			const char *hint = listen_hint(one->error, &one->want->address);
 			snprintf(text, sizeof(text),
 				 "%s:%u: warning: %s: listen: cannot listen on %s: %s%s%s; it is tried again",
-				 one->want->origin.file, one->want->origin.line, service->name,
+				 service->want->file, one->want->line, service->name,
 				 address_format(&one->want->address, address), strerror(one->error),
 				 hint[0] != '\0' ? "; " : "", hint);
 			add(diagnostics, WARNING, text);

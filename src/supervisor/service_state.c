@@ -180,7 +180,7 @@ static bool is_paused(const struct service *service, char reason[160])
 /* With `done` it may be the dispatcher that has no room. */
 static bool kept_full(const struct supervisor *s, const struct service *service)
 {
-	return service->want != NULL && service->want->acknowledge == ACKNOWLEDGE_DONE &&
+	return service->want != NULL && service->want->dispatch->acknowledge == ACKNOWLEDGE_DONE &&
 	       atomic_load_explicit(&s->board->held_full, memory_order_relaxed);
 }
 

@@ -127,7 +127,9 @@ static void copy_listener(const struct listener *listener, struct control_listen
 
 	memset(out, 0, sizeof(*out));
 	status_copy_text(out->said, sizeof(out->said), listener->want->said);
-	status_copy_text(out->name, sizeof(out->name), listener->want->name);
+	size_t name_length = listener->want->name_length;
+	if (name_length < sizeof(out->name))
+		memcpy(out->name, listener->want->said, name_length);
 	address_format(&listener->want->address, out->address);
 	out->bound = listener->fd >= 0;
 	if (out->bound) {

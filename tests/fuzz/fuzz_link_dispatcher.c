@@ -90,13 +90,9 @@ static void fill_service(struct input *input, struct link_service *service)
 
 static void fill_listener(struct input *input, struct link_listener *listener)
 {
-	static const uint16_t families[] = {AF_INET, AF_INET6, AF_UNIX, 77};
-
 	listener->listener = index_of(input);
 	listener->service = index_of(input);
 	listener->position = input_number(input);
-	listener->address.kind = input_below(input, 4);
-	listener->address.family = families[input_below(input, 4)];
 }
 
 static void fill_server(struct input *input, struct link_server *server)
@@ -257,8 +253,6 @@ static bool whole(struct play *play)
 	for (unsigned i = 0; i < listeners; i++) {
 		begin(&message, LINK_LISTENER);
 		fill_listener(input, &message.listener);
-		if (input_byte(input) < 0xe0)
-			message.listener.address = (struct address){.kind = ADDRESS_TCP, .family = AF_INET};
 		push(play, &message);
 	}
 	for (unsigned i = 0; i < servers; i++) {

@@ -99,12 +99,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	FUZZ_CHECK(board != NULL);
 	FUZZ_CHECK(pipe(events) == 0);
 	static struct table_server server = {.instances = INSTANCES, .stop_signal = SIGTERM};
-	wants[0] = (struct table_service){.name = "web", .window = 64, .has_server = true, .server = &server};
-	wants[1] = (struct table_service){.name = "outside",
-					  .window = 64,
-					  .max_registered = 4,
-					  .start = START_EXTERNAL,
-					  .server = &server};
+	static const struct table_dispatch own = {.window = 64}, outside = {.window = 64, .max_registered = 4};
+	wants[0] = (struct table_service){
+		.name = "web", .dispatch = &own, .has_server = true, .server = &server};
+	wants[1] = (struct table_service){
+		.name = "outside", .dispatch = &outside, .start = START_EXTERNAL, .server = &server};
 	return 0;
 }
 

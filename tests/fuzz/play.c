@@ -80,8 +80,6 @@ static void push_table(struct play *play, bool with_servers)
 	push(play, &begin, LINK_BEGIN, NULL, 0);
 	push(play, &service, LINK_SERVICE, NULL, 0);
 	push(play, &rule, LINK_RULE, NULL, 0);
-	listener.listener.address = (struct address){
-		.kind = ADDRESS_TCP, .family = AF_INET, .port = rig->port, .ip = {127, 0, 0, 1}};
 	push(play, &listener, LINK_LISTENER, &rig->listener, !rig->d->listener[0]);
 	for (unsigned i = 0; with_servers && i < PLAY_SLOTS; i++)
 		if (play->server[i].there)

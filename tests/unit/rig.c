@@ -161,8 +161,6 @@ void rig_table(struct rig *rig, const struct rig_server *servers, unsigned count
 		rig_say(rig, &message, NULL, 0);
 	}
 	message = (struct link_message){.type = LINK_LISTENER};
-	message.listener.address = (struct address){
-		.kind = ADDRESS_TCP, .family = AF_INET, .port = rig->port, .ip = {127, 0, 0, 1}};
 	rig_say(rig, &message, &rig->listener, !rig->d->listener[0]);
 	for (unsigned i = 0; i < count; i++)
 		say_server(rig, &servers[i], flags);

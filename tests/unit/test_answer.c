@@ -26,6 +26,7 @@ static struct supervisor *s;
 static struct table table;
 static struct table_server want_server;
 static struct table_service want;
+static struct table_dispatch want_dispatch;
 static struct service *service;
 static struct channel dispatcher; /* its side */
 
@@ -44,10 +45,10 @@ static void setup(void)
 	s->groups_fd = -1;
 	ck_assert_int_eq(slots_init(s), 0);
 	want_server = (struct table_server){0};
+	want_dispatch = (struct table_dispatch){.max_registered = 2, .window = 64};
 	want = (struct table_service){.server = &want_server,
 				      .name = "web",
-				      .max_registered = 2,
-				      .window = 64,
+				      .dispatch = &want_dispatch,
 				      .start = START_EXTERNAL};
 	service = service_new(s, "web");
 	ck_assert_ptr_nonnull(service);
@@ -577,7 +578,7 @@ START_TEST(a_starting_server_is_drained)
 	if (server->pid == 0)
 		for (;;)
 			pause();
-	want.drain_timeout_ms = service->drain_timeout_ms = 30000;
+	want_dispatch.drain_timeout_ms = service->drain_timeout_ms = 30000;
 	service->stop_signal = SIGKILL; /* the others have a handler here, of the test program's */
 	service->stop_timeout_ms = 10000;
 	ready();

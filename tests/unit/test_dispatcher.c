@@ -97,7 +97,6 @@ static void push(void)
 		(struct link_service){.name = "web", .window = 64, .take_timeout_ms = 5000, .supervised = 1};
 	tell(LINK_SERVICE, message, NULL, 0);
 	message = (struct link_message){0};
-	message.listener.address = (struct address){.kind = ADDRESS_TCP, .family = AF_INET, .port = port};
 	tell(LINK_LISTENER, message, &listener, 1);
 	message = (struct link_message){0};
 	message.server =

@@ -462,7 +462,7 @@ START_TEST(test_no_descriptors)
 	ck_assert_int_eq(event.error, EMFILE);
 	for (unsigned i = 0; i < 20; i++)
 		rig_turn(&rig);
-	ck_assert(!ev_is_active(&rig.d->listener[0]->accept));
+	ck_assert(!ev_is_active(&rig.d->listener[0]->opened->accept));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	rig_event(&rig, EVENT_ACCEPT_AGAIN);
 	rig_until_accepted(&rig, 2);
@@ -487,7 +487,7 @@ START_TEST(test_one_batch_in_hand)
 	rig_server(&rig, &two, 1, 0, 64);
 	connect_clients(100);
 	for (unsigned i = 0; i < 2; i++) {
-		listener_ready(rig.d->loop, &rig.d->listener[0]->accept, EV_READ);
+		listener_ready(rig.d->loop, &rig.d->listener[0]->opened->accept, EV_READ);
 		ck_assert_uint_le(accepted_and_not_sent(), 64);
 	}
 	ck_assert_uint_eq(rig_read(&rig).accepted, 100);

@@ -13,9 +13,13 @@
 START_TEST(a_table_s_need)
 {
 	uint32_t users[] = {1};
-	struct table_service service[2] = {
-		{.listen_count = 3, .has_server = true, .window = 64, .server = &(struct table_server){.instances = 10}},
-		{.listen_count = 1, .window = 64, .max_registered = 256, .register_users = {users, 1}}};
+	struct table_dispatch dispatch[2] = {
+		{.window = 64}, {.window = 64, .max_registered = 256, .register_users = {users, 1}}};
+	struct table_service service[2] = {{.listen_count = 3,
+					    .has_server = true,
+					    .dispatch = &dispatch[0],
+					    .server = &(struct table_server){.instances = 10}},
+					   {.listen_count = 1, .dispatch = &dispatch[1]}};
 	struct table table = {.service = service, .service_count = 2};
 	struct limits_needed needed, less;
 
@@ -26,12 +30,12 @@ START_TEST(a_table_s_need)
 	ck_assert_uint_lt(needed.supervisor, 1000);
 	ck_assert_uint_ge(needed.wanted, (10 + 256) * 64);
 	/* Who may register is a bound, not a need. */
-	service[1].max_registered = 1000000;
+	dispatch[1].max_registered = 1000000;
 	limits_needed(&table, &less);
 	ck_assert_uint_eq(less.supervisor, needed.supervisor);
 	ck_assert_uint_le(less.wanted, 1u << 20);
 	/* max-registered without a rule lets nobody in. */
-	service[1].register_users.count = 0;
+	dispatch[1].register_users.count = 0;
 	limits_needed(&table, &less);
 	ck_assert_uint_lt(less.wanted, needed.wanted);
 }

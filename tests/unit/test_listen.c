@@ -41,18 +41,21 @@ static void teardown(void)
 
 static struct table_listen unix_word(const char *name)
 {
-	struct table_listen word = {.said = "unix", .name = ""};
+	static char paths[8][108];
+	static unsigned used;
+	char *path = paths[used++ % 8];
+	struct table_listen word = {.said = "unix"};
 
 	word.address.kind = ADDRESS_UNIX;
 	word.address.family = AF_UNIX;
-	word.address.path_length =
-		(uint16_t)snprintf(word.address.path, sizeof(word.address.path), "%s/%s", directory, name);
+	word.address.path_length = (uint16_t)snprintf(path, sizeof(paths[0]), "%s/%s", directory, name);
+	word.address.path = path;
 	return word;
 }
 
 static struct table_listen tcp_word(const char *ip, uint16_t port)
 {
-	struct table_listen word = {.said = "tcp", .name = ""};
+	struct table_listen word = {.said = "tcp"};
 
 	ck_assert_int_eq(address_parse_ip(ip, &word.address), 0);
 	word.address.kind = ADDRESS_TCP;

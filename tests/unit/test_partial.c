@@ -46,8 +46,6 @@ static void name_listener(uint32_t index, uint32_t service, int fd)
 	struct link_message message = {.type = LINK_LISTENER};
 	message.listener.listener = index;
 	message.listener.service = service;
-	message.listener.address =
-		(struct address){.kind = ADDRESS_TCP, .family = AF_INET, .ip = {127, 0, 0, 1}};
 	rig_say(&rig, &message, &fd, fd >= 0);
 }
 

@@ -170,7 +170,8 @@ END_TEST
 START_TEST(test_wait_limits)
 {
 	struct table_server want_server = {0};
-	struct table_service want = {.has_server = true, .server = &want_server, .drain_timeout_ms = 30000};
+	struct table_dispatch dispatch = {.drain_timeout_ms = 30000};
+	struct table_service want = {.has_server = true, .server = &want_server, .dispatch = &dispatch};
 	struct server running = {.pid = 7};
 	struct service service = {.name = "web", .want = &want};
 	uint64_t idle;

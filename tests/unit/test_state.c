@@ -29,7 +29,9 @@ static void setup(void)
 {
 	s = calloc(1, sizeof(*s));
 	ck_assert_ptr_nonnull(s);
-	want = (struct table_service){.start = START_ALWAYS, .has_server = true, .server = &want_server};
+	static const struct table_dispatch dispatch;
+	want = (struct table_service){
+		.start = START_ALWAYS, .has_server = true, .server = &want_server, .dispatch = &dispatch};
 	want.server->instances = SERVERS;
 	listen_word = (struct table_listen){.said = "127.0.0.1:80"};
 	ck_assert_int_eq(address_parse_ip("127.0.0.1", &listen_word.address), 0);

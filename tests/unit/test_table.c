@@ -55,16 +55,17 @@ START_TEST(whole_service)
 	ck_assert(service->listen[1].v6_may_lack);
 	ck_assert_uint_eq(service->listen[1].position, 0);
 	ck_assert_str_eq(service->listen[1].said, "*:80");
-	ck_assert_str_eq(service->listen[2].name, "h");
+	ck_assert_str_eq(service->listen[2].said, "h=[::1]:8080");
+	ck_assert_uint_eq(service->listen[2].name_length, 1);
 	ck_assert_uint_eq(service->listen[2].position, 1);
-	ck_assert_int_eq(service->balance, BALANCE_LEAST_CONNECTIONS);
-	ck_assert_uint_eq(service->take_timeout_ms, 250);
-	ck_assert_uint_eq(service->drain_timeout_ms, 30000);
-	ck_assert_uint_eq(service->window, 8);
-	ck_assert_int_eq(service->overload, OVERLOAD_REFUSE);
-	ck_assert_uint_eq(service->register_users.count, 1);
-	ck_assert(service->allow_root);
-	ck_assert_uint_eq(service->max_registered, 9);
+	ck_assert_int_eq(service->dispatch->balance, BALANCE_LEAST_CONNECTIONS);
+	ck_assert_uint_eq(service->dispatch->take_timeout_ms, 250);
+	ck_assert_uint_eq(service->dispatch->drain_timeout_ms, 30000);
+	ck_assert_uint_eq(service->dispatch->window, 8);
+	ck_assert_int_eq(service->dispatch->overload, OVERLOAD_REFUSE);
+	ck_assert_uint_eq(service->dispatch->register_users.count, 1);
+	ck_assert(service->dispatch->allow_root);
+	ck_assert_uint_eq(service->dispatch->max_registered, 9);
 	ck_assert_int_eq(service->start, START_ALWAYS);
 	ck_assert_str_eq(service->server->command[1], "-q");
 	ck_assert_ptr_null(service->server->command[2]);
@@ -103,8 +104,8 @@ START_TEST(defaults_hold_wherever_they_stand)
 		      "service \"c\" { listen = 3 register-users = \"root\" allow-root = yes }\n");
 	a = table_find(table, "a");
 	b = table_find(table, "b");
-	ck_assert_uint_eq(a->drain_timeout_ms, 60000);
-	ck_assert_uint_eq(b->drain_timeout_ms, 2000);
+	ck_assert_uint_eq(a->dispatch->drain_timeout_ms, 60000);
+	ck_assert_uint_eq(b->dispatch->drain_timeout_ms, 2000);
 	ck_assert_str_eq(a->server->env[0], "A=1");
 	ck_assert_str_eq(a->server->env[1], "B=3");
 	ck_assert_ptr_null(a->server->env[2]);
@@ -436,7 +437,7 @@ START_TEST(shown)
 	for (int reveal = 0; reveal < 2; reveal++) {
 		out = open_memstream(&text, &size);
 		ck_assert_ptr_nonnull(out);
-		table_show(out, table, &table->service[0], reveal);
+		ck_assert_int_eq(table_show(out, table, &table->service[0], reveal), 0);
 		ck_assert_int_eq(fclose(out), 0);
 		ck_assert_ptr_nonnull(strstr(text, "balance = round-robin    # default\n"));
 		ck_assert_ptr_nonnull(strstr(text, "/t.conf:1 (defaults)\n"));
