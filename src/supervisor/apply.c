@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,9 +57,7 @@ static void plan_undo(struct plan *plan)
 			struct listener *listener = item->listener[n].listener;
 			if (!item->listener[n].made || listener == NULL)
 				continue;
-			listen_close(s, listener);
-			s->listener_used[listener->index] = 0;
-			free(listener);
+			listener_free(s, listener);
 		}
 		if (item->made)
 			service_free(s, item->service);
@@ -139,27 +138,9 @@ static int claim_listeners(struct plan *plan)
 	return 0;
 }
 
-static struct listener *listener_new(struct supervisor *s, const struct table_listen *want,
-				     struct service *service)
-{
-	struct listener *listener = calloc(1, sizeof(*listener));
-
-	if (listener == NULL)
-		return NULL;
-	listener->index = index_take(s->listener_used, BOARD_LISTENERS, &s->listener_turn);
-	if (listener->index == BOARD_NONE) {
-		free(listener);
-		return NULL;
-	}
-	listener->want = want;
-	listener->service = service;
-	listener->fd = -1;
-	return listener;
-}
-
 static bool is_blocked(const struct plan *plan, const struct listener *listener)
 {
-	return listener->error == EADDRINUSE && listener_set_blocks(plan->existing, &listener->want->address);
+	return listener_error(listener) == EADDRINUSE && listener_set_blocks(plan->existing, &listener->want->address);
 }
 
 /* One that could not be bound: told, and judged.  At start it is an error unless the service is optional. */
@@ -169,13 +150,13 @@ static int judge_unbound(struct plan *plan, const struct table_service *service,
 	bool fatal = plan->s->table == NULL && !service->optional;
 
 	listener_say_unbound(plan->s, fatal ? LEVEL_ERROR : LEVEL_WARNING, service->name, listener);
-	return fatal ? -listener->error : 0;
+	return fatal ? -listener_error(listener) : 0;
 }
 
 /* One of the table in force, too, that could not be bound yet: whoever reloads may have made room for it. */
 static void open_again(struct plan *plan, struct planned_listener *planned)
 {
-	planned->listener->tries = 0;
+	planned->listener->more->tries = 0;
 	listener_retry_now(plan->s, planned->listener);
 	planned->blocked = planned->listener->fd < 0 && is_blocked(plan, planned->listener);
 }
@@ -188,15 +169,19 @@ static int open_new(struct plan *plan, const struct table_service *want, struct 
 		return -ENOMEM;
 	int fd = listen_open(listener);
 	if (fd < 0 && listen_may_lack(listener->want, -fd)) {
-		plan->s->listener_used[listener->index] = 0;
-		free(listener);
+		listener_free(plan->s, listener);
 		return 0;
 	}
 	item->listener[n] = (struct planned_listener){.listener = listener, .made = true};
-	listener->fd = fd < 0 ? -1 : fd;
-	listener->error = fd < 0 ? -fd : 0;
-	item->listener[n].blocked = fd < 0 && is_blocked(plan, listener);
-	return fd < 0 && !item->listener[n].blocked ? judge_unbound(plan, want, listener) : 0;
+	if (fd >= 0) {
+		listener->fd = fd;
+		return 0;
+	}
+	if (listener_more(listener) == NULL)
+		return -ENOMEM;
+	listener->more->error = -fd;
+	item->listener[n].blocked = is_blocked(plan, listener);
+	return item->listener[n].blocked ? 0 : judge_unbound(plan, want, listener);
 }
 
 static int open_one(struct plan *plan, const struct table_service *want, struct planned *item, size_t n)
@@ -249,9 +234,7 @@ static void close_unclaimed(struct plan *plan)
 	size_t at = 0;
 
 	while ((listener = listener_set_unclaimed(plan->existing, &at)) != NULL) {
-		listen_close(plan->s, listener);
-		plan->s->listener_used[listener->index] = 0;
-		free(listener);
+		listener_free(plan->s, listener);
 	}
 	for (struct service *service = plan->s->services; service != NULL; service = service->next)
 		service->listeners = NULL;
@@ -280,7 +263,7 @@ static void take_listeners(struct plan *plan, struct planned *item, const struct
 		last = &listener->next;
 		if (item->listener[n].blocked)
 			open_unblocked(plan->s, listener);
-		if (listener->fd < 0 && !ev_is_active(&listener->retry))
+		if (listener->fd < 0 && !ev_is_active(&listener->more->retry))
 			listener_retry_later(plan->s, listener);
 	}
 }
@@ -291,17 +274,26 @@ static void take_service(struct plan *plan, struct planned *item, const struct t
 
 	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a plan without all its services was given up */
 	service->want = want;
+	service->name = want->name;
 	if (item->change != CHANGE_NONE || item->back)
-		service->pushed_to = 0;
+		service->pushed = false;
 	if ((item->change & CHANGE_SERVER) != 0)
 		service->generation++;
 	if (service->generation == 0)
 		service->generation = 1;
 	roll_retry(service);
-	service->stop_signal = want->server->stop_signal;
-	service->stop_timeout_ms = want->server->stop_timeout_ms;
-	service->drain_timeout_ms = want->dispatch->drain_timeout_ms;
+	service_learn(service);
 	take_listeners(plan, item, want);
+}
+
+/* The table that it is from goes.  One that never had a server goes with it: service_sweep(). */
+static void keep_name(struct service *service)
+{
+	if (service->more == NULL)
+		return;
+	if (service->name != service->more->name)
+		snprintf(service->more->name, sizeof(service->more->name), "%s", service->name);
+	service->name = service->more->name;
 }
 
 /* In the order of the table; removed ones that still have servers follow. */
@@ -318,10 +310,11 @@ static void order_services(struct plan *plan)
 		next = service->next;
 		if (service->want != NULL)
 			continue;
-		service->pushed_to = 0;
+		service->pushed = false;
 		/* A service of this name that comes later is another one. */
 		service->down = false;
-		service->pause = (struct service_pause){0};
+		service->paused = false;
+		keep_name(service);
 		*removed_last = service;
 		removed_last = &service->next;
 	}
@@ -335,10 +328,14 @@ static void order_services(struct plan *plan)
 
 static void take_effect(struct supervisor *s)
 {
-	for (struct service *service = s->services; service != NULL; service = service->next)
-		service->log_target = service->want != NULL && service->want->has_server
-					      ? target_of(s, &service->want->server->log)
-					      : LOGGER_DAEMON;
+	for (struct service *service = s->services; service != NULL; service = service->next) {
+		uint32_t target = service->want != NULL && service->want->has_server
+					  ? target_of(s, &service->want->server->log)
+					  : LOGGER_DAEMON;
+		if (target != service->log_target)
+			service->log_told = false;
+		service->log_target = target;
+	}
 	logger_push_services(s);
 	targets_release(s);
 	push_table(s);
@@ -364,7 +361,7 @@ int apply_table(struct supervisor *s, struct table *table, struct diagnostics *w
 	targets_take(s, plan.targets);
 	close_unclaimed(&plan);
 	order_services(&plan);
-	table_free(s->table);
+	struct table *before = s->table;
 	diagnostics_free(&s->warnings);
 	s->table = table;
 	s->warnings = *warnings;
@@ -372,5 +369,6 @@ int apply_table(struct supervisor *s, struct table *table, struct diagnostics *w
 	s->table_generation++;
 	plan_free(&plan);
 	take_effect(s);
+	table_free(before);
 	return 0;
 }

@@ -194,6 +194,7 @@ static void do_pause(struct control_client *client)
 {
 	struct supervisor *supervisor = client->supervisor;
 	unsigned count = 0;
+	int result = 0;
 
 	if (!request_is_settled(client))
 		return;
@@ -201,12 +202,14 @@ static void do_pause(struct control_client *client)
 		if (!request_means(client, service))
 			continue;
 		count++;
-		if (client->request.command == CONTROL_PAUSE)
-			service_pause(supervisor, service, client->uid);
-		else
+		if (client->request.command == CONTROL_RESUME)
 			service_resume(supervisor, service, client->uid);
+		else if (result == 0)
+			result = service_pause(supervisor, service, client->uid);
 	}
-	if (count || !(client->request.flags & CONTROL_ONE))
+	if (result < 0)
+		client_answer(client, 1, "pause: %s", strerror(-result));
+	else if (count || !(client->request.flags & CONTROL_ONE))
 		request_at_mark(client);
 	else
 		client_answer(client, 64, "unknown service \"%s\"", client->request.service);

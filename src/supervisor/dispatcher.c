@@ -306,6 +306,7 @@ int dispatcher_start(struct supervisor *s)
 	}
 	s->dispatcher.pid = pid;
 	s->dispatcher.generation++;
+	push_forget(s);
 	s->dispatcher.phase = DISPATCHER_STARTING;
 	s->dispatcher.started_ms = clock_ms();
 	s->dispatcher.pushes = s->dispatcher.commits = 0;

@@ -45,6 +45,7 @@ void ping_reach(struct supervisor *, uint64_t mark);    /* everything up to ther
 void dispatcher_pong(struct supervisor *, uint64_t number);
 
 /* ---- push.c: the table and the kept sockets, BEGIN to COMMIT ---- */
+void push_forget(struct supervisor *); /* a new dispatcher: it has nothing yet */
 void push_table(struct supervisor *);
 void push_soon(struct supervisor *);                    /* the same, in the next loop turn, once */
 void push_server(struct supervisor *, const struct server *); /* SERVER, alone */

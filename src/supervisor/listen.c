@@ -60,8 +60,8 @@ static int bind_and_listen(struct listener *listener, int fd)
 	else
 		result = bind_tcp(fd, address, (struct sockaddr *)&to, length);
 	if (result == 0 && unix_path(address) != NULL && lstat(unix_path(address), &info) == 0) {
-		listener->unix_device = info.st_dev;
-		listener->unix_inode = info.st_ino;
+		listener->more->unix_device = info.st_dev;
+		listener->more->unix_inode = info.st_ino;
 	}
 	if (result == 0 && listen(fd, BACKLOG) < 0)
 		result = -errno;
@@ -72,17 +72,22 @@ static int bind_and_listen(struct listener *listener, int fd)
 static void unlink_own(struct listener *listener)
 {
 	const char *path = unix_path(&listener->want->address);
+	struct listener_more *more = listener->more;
 	struct stat info;
 
-	if (path != NULL && listener->unix_inode != 0 && lstat(path, &info) == 0 &&
-	    info.st_dev == listener->unix_device && info.st_ino == listener->unix_inode)
+	if (path == NULL || more == NULL)
+		return;
+	if (more->unix_inode != 0 && lstat(path, &info) == 0 && info.st_dev == more->unix_device &&
+	    info.st_ino == more->unix_inode)
 		unlink(path);
-	listener->unix_inode = 0;
+	more->unix_inode = 0;
 }
 
 int listen_open(struct listener *listener)
 {
 	const struct address *address = &listener->want->address;
+	if (address->kind == ADDRESS_UNIX && listener_more(listener) == NULL)
+		return -ENOMEM;
 	int fd = socket(address->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
@@ -98,7 +103,8 @@ int listen_open(struct listener *listener)
 
 void listen_close(struct supervisor *s, struct listener *listener)
 {
-	ev_timer_stop(s->loop, &listener->retry);
+	if (listener->more != NULL)
+		ev_timer_stop(s->loop, &listener->more->retry);
 	if (listener->fd < 0)
 		return;
 	unlink_own(listener);

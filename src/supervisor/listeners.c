@@ -20,38 +20,40 @@
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)events;
-	struct listener *listener = timer->data;
+	struct listener_more *more = timer->data;
 
-	listener_retry_now(ev_userdata(loop), listener);
+	listener_retry_now(ev_userdata(loop), more->listener);
 }
 
-static void wait_for(struct supervisor *s, struct listener *listener, uint64_t pause_ms)
+static void wait_for(struct supervisor *s, struct listener_more *more, uint64_t pause_ms)
 {
-	ev_timer_stop(s->loop, &listener->retry);
-	ev_timer_init(&listener->retry, on_retry, (double)pause_ms / 1000., 0.);
-	listener->retry.data = listener;
-	ev_timer_start(s->loop, &listener->retry);
+	ev_timer_stop(s->loop, &more->retry);
+	ev_timer_init(&more->retry, on_retry, (double)pause_ms / 1000., 0.);
+	more->retry.data = more;
+	ev_timer_start(s->loop, &more->retry);
 }
 
 void listener_retry_later(struct supervisor *s, struct listener *listener)
 {
+	struct listener_more *more = listener->more; /* it has failed: so there is one */
 	uint32_t pause = RETRY_FIRST_MS;
 
-	for (unsigned i = 0; i < listener->tries && pause < RETRY_MOST_MS; i++)
+	for (unsigned i = 0; i < more->tries && pause < RETRY_MOST_MS; i++)
 		pause *= 2;
 	if (pause > RETRY_MOST_MS)
 		pause = RETRY_MOST_MS;
-	listener->tries++;
-	listener->retry_ms = clock_ms() + pause;
-	wait_for(s, listener, pause);
+	more->tries++;
+	more->retry_ms = clock_ms() + pause;
+	wait_for(s, more, pause);
 }
 
 void listener_retry_on(struct supervisor *s, struct listener *listener)
 {
 	uint64_t now = clock_ms();
+	struct listener_more *more = listener->more;
 
 	if (listener->fd < 0)
-		wait_for(s, listener, listener->retry_ms > now ? listener->retry_ms - now : 1);
+		wait_for(s, more, more->retry_ms > now ? more->retry_ms - now : 1);
 }
 
 void listener_retry_now(struct supervisor *s, struct listener *listener)
@@ -60,18 +62,19 @@ void listener_retry_now(struct supervisor *s, struct listener *listener)
 
 	if (listener->fd >= 0 || s->stopping)
 		return;
+	struct listener_more *more = listener->more;
 	int result = listen_open(listener);
 	if (result < 0) {
-		listener->error = -result;
+		more->error = -result;
 		listener_retry_later(s, listener);
 		return;
 	}
 	listener->fd = result;
-	listener->error = 0;
-	listener->tries = 0;
-	listener->retry_ms = 0;
-	listener->pushed_to = 0;
-	ev_timer_stop(s->loop, &listener->retry);
+	more->error = 0;
+	more->tries = 0;
+	more->retry_ms = 0;
+	listener->pushed = false;
+	ev_timer_stop(s->loop, &more->retry);
 	log_line(s, LEVEL_NOTICE, listener->service->name, "listens on %s now",
 		 address_format(&listener->want->address, text));
 	push_soon(s);
@@ -81,11 +84,12 @@ void listener_say_unbound(struct supervisor *s, enum logger_level level, const c
 			  const struct listener *listener)
 {
 	const struct address *address = &listener->want->address;
-	const char *hint = listen_hint(listener->error, address);
+	int error = listener_error(listener);
+	const char *hint = listen_hint(error, address);
 	char text[ADDRESS_TEXT];
 
 	log_line(s, level, service, "cannot listen on %s: %s%s%s%s%s", address_format(address, text),
-		 strerror(listener->error), hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "",
+		 strerror(error), hint[0] != '\0' ? " (" : "", hint, hint[0] != '\0' ? ")" : "",
 		 level == LEVEL_ERROR ? "" : "; it is tried again");
 }
 

@@ -15,6 +15,12 @@ void listen_close(struct supervisor *, struct listener *); /* shut; unlinks a Un
 const char *listen_hint(int error, const struct address *); /* who could help; "" when nothing is known */
 bool listen_may_lack(const struct table_listen *, int error); /* no IPv6 here, and that is fine */
 
+/* ---- listener_more.c: made, released ---- */
+struct listener *listener_new(struct supervisor *, const struct table_listen *, struct service *); /* NULL: no memory, no index */
+struct listener_more *listener_more(struct listener *); /* it has one afterwards; NULL: no memory */
+int listener_error(const struct listener *);            /* errno of the last try to bind it */
+void listener_free(struct supervisor *, struct listener *); /* shut, and taken out of its service's list before */
+
 /* ---- listeners.c: the ones that could not be bound yet; numbers for status ---- */
 void listener_retry_later(struct supervisor *, struct listener *);
 void listener_retry_on(struct supervisor *, struct listener *); /* by its retry_ms, after `upgrade` */

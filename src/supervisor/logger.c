@@ -84,9 +84,9 @@ void logger_push_services(struct supervisor *s)
 	push_level(s);
 	targets_push(s);
 	for (struct service *service = s->services; service != NULL; service = service->next) {
-		if (service->log_told == service->log_target + 1)
+		if (service->log_told)
 			continue;
-		service->log_told = service->log_target + 1;
+		service->log_told = true;
 		struct logger_message message = {
 			.version = LOGGER_VERSION,
 			.type = LOGGER_SERVICE,
@@ -99,7 +99,7 @@ void logger_push_services(struct supervisor *s)
 void logger_push(struct supervisor *s)
 {
 	for (struct service *service = s->services; service != NULL; service = service->next)
-		service->log_told = 0;
+		service->log_told = false;
 	logger_push_services(s);
 	sources_push(s);
 	log_flush_backlog(s);

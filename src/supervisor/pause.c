@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: ISC
  */
+#include <errno.h>
 #include <time.h>
 
 #include "helpers.h"
@@ -18,20 +19,26 @@ static void tell(struct supervisor *s, const struct service *service, enum link_
 	dispatcher_send(s, &message, NULL, 0);
 }
 
-void service_pause(struct supervisor *s, struct service *service, uid_t by)
+int service_pause(struct supervisor *s, struct service *service, uid_t by)
 {
-	if (service->pause.on)
-		return;
-	service->pause = (struct service_pause){.on = true, .by = by, .since_s = (uint64_t)time(NULL)};
+	if (service->paused)
+		return 0;
+	struct service_more *more = service_more(service);
+	if (more == NULL)
+		return -ENOMEM;
+	service->paused = true;
+	more->paused_by = by;
+	more->paused_since_s = (uint64_t)time(NULL);
 	tell(s, service, LINK_PAUSE);
 	log_line(s, LEVEL_NOTICE, service->name, "paused (by uid %u)", (unsigned)by);
+	return 0;
 }
 
 void service_resume(struct supervisor *s, struct service *service, uid_t by)
 {
-	if (!service->pause.on)
+	if (!service->paused)
 		return;
-	service->pause = (struct service_pause){0};
+	service->paused = false;
 	tell(s, service, LINK_RESUME);
 	log_line(s, LEVEL_NOTICE, service->name, "resumed (by uid %u)", (unsigned)by);
 }

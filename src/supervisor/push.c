@@ -15,16 +15,24 @@ static struct link_message record_of(enum link_type type)
 	return (struct link_message){.version = LINK_VERSION, .type = (uint16_t)type};
 }
 
-/* Does this dispatcher have it as it is, with all its sockets? */
-static bool is_known(const struct supervisor *s, const struct service *service)
+void push_forget(struct supervisor *s)
 {
-	uint32_t generation = s->dispatcher.generation;
+	for (struct service *service = s->services; service != NULL; service = service->next) {
+		service->pushed = false;
+		for (struct listener *listener = service->listeners; listener != NULL;
+		     listener = listener->next)
+			listener->pushed = false;
+	}
+}
 
+/* Does this dispatcher have it as it is, with all its sockets? */
+static bool is_known(const struct service *service)
+{
 	for (const struct listener *listener = service->listeners; listener != NULL;
 	     listener = listener->next)
-		if (listener->fd >= 0 && listener->pushed_to != generation)
+		if (listener->fd >= 0 && !listener->pushed)
 			return false;
-	return service->pushed_to == generation;
+	return service->pushed;
 }
 
 /* A removed service is named once more, as gone: to a new dispatcher without address and rules, for the servers that still
@@ -32,7 +40,7 @@ static bool is_known(const struct supervisor *s, const struct service *service)
 static bool named(const struct supervisor *s, const struct service *service, bool whole)
 {
 	if (!whole)
-		return !is_known(s, service);
+		return !is_known(service);
 	return service->want != NULL || slot_of_service(s, service->index);
 }
 
@@ -84,12 +92,12 @@ static void push_service(struct supervisor *s, struct service *service)
 		message.service.window = (uint16_t)dispatch->window;
 		message.service.take_timeout_ms = dispatch->take_timeout_ms;
 		message.service.max_registered = dispatch->max_registered;
-		message.service.paused = service->pause.on;
+		message.service.paused = service->paused;
 		/* Also when it is down: then what was taken back waits for `up`, as those in the backlog do. */
 		message.service.supervised =
 			want->start == START_EXTERNAL || !want->has_server ? 0 : want->server->instances;
 	}
-	service->pushed_to = s->dispatcher.generation;
+	service->pushed = true;
 	dispatcher_send(s, &message, NULL, 0);
 }
 
@@ -115,9 +123,8 @@ static void push_listener(struct supervisor *s, struct listener *listener)
 	message.listener.service = listener->service->index;
 	message.listener.position = listener->want->position;
 	/* An unchanged one is known there already, under the same index. */
-	bool known = listener->pushed_to == s->dispatcher.generation;
-	dispatcher_send(s, &message, &listener->fd, known ? 0 : 1);
-	listener->pushed_to = s->dispatcher.generation;
+	dispatcher_send(s, &message, &listener->fd, listener->pushed ? 0 : 1);
+	listener->pushed = true;
 }
 
 static void push_slot(struct supervisor *s, struct slot *slot)

@@ -138,11 +138,12 @@ unsigned reload_unbound(const struct supervisor *s, struct diagnostics *diagnost
 			char address[ADDRESS_TEXT], text[512];
 			if (one->fd >= 0 || service->want == NULL)
 				continue;
-			const char *hint = listen_hint(one->error, &one->want->address);
+			int error = listener_error(one);
+			const char *hint = listen_hint(error, &one->want->address);
 			snprintf(text, sizeof(text),
 				 "%s:%u: warning: %s: listen: cannot listen on %s: %s%s%s; it is tried again",
 				 service->want->file, one->want->line, service->name,
-				 address_format(&one->want->address, address), strerror(one->error),
+				 address_format(&one->want->address, address), strerror(error),
 				 hint[0] != '\0' ? "; " : "", hint);
 			add(diagnostics, WARNING, text);
 			count++;

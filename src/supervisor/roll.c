@@ -34,10 +34,10 @@ static void give_up(struct supervisor *s, struct service *service, const struct 
 {
 	const struct server *current = current_of(newcomer);
 
-	service->roll_failed = service->generation;
-	service->roll_instance = newcomer->instance;
-	snprintf(service->roll_exit, sizeof(service->roll_exit), "%s", exit);
-	snprintf(service->roll_line, sizeof(service->roll_line), "%s", line);
+	service->more->roll_failed = service->generation;
+	service->more->roll_instance = newcomer->instance;
+	snprintf(service->more->roll_exit, sizeof(service->more->roll_exit), "%s", exit);
+	snprintf(service->more->roll_line, sizeof(service->more->roll_line), "%s", line);
 	log_line(s, LEVEL_ERROR, service->name,
 		 "server %u: the new one, generation %u, did not come up: %s%s%s; pid %d serves on: the next "
 		 "roll or reload tries again",
@@ -107,7 +107,9 @@ void roll_on(struct supervisor *s, struct service *service)
 	struct roll_place place;
 	unsigned dead;
 
-	service->roll_waits = false;
+	if (service->more == NULL)
+		return; /* nothing to roll */
+	service->more->roll_waits = false;
 	roll_view(service, &view);
 	if (view.outdated == 0 && view.coming == 0)
 		return;
@@ -118,7 +120,7 @@ void roll_on(struct supervisor *s, struct service *service)
 		give_up_stuck(s, service);
 		view.given_up = true;
 	}
-	service->roll_waits = view.room == 0;
+	service->more->roll_waits = view.room == 0;
 	for (struct server *at = service->servers; roll_place(at, &place); at = place.next)
 		do_place(s, service, &view, &place);
 }
@@ -137,7 +139,8 @@ int service_roll(struct supervisor *s, struct service *service)
 
 void roll_retry(struct service *service)
 {
-	service->roll_failed = 0;
+	if (service->more != NULL)
+		service->more->roll_failed = 0;
 }
 
 void roll_take_over(struct supervisor *s, struct server *newcomer)
@@ -220,6 +223,6 @@ void roll_room_made(struct supervisor *s)
 	if (s->stopping)
 		return;
 	for (struct service *service = s->services; service != NULL; service = service->next)
-		if (service->roll_waits)
+		if (service->more != NULL && service->more->roll_waits)
 			roll_on(s, service);
 }

@@ -37,8 +37,8 @@ bool roll_place(struct server *first, struct roll_place *place)
 void roll_view(const struct service *service, struct roll_view *view)
 {
 	*view = (struct roll_view){.generation = service->generation,
-				   .given_up = service->roll_failed != 0 &&
-					       service->roll_failed == service->generation};
+				   .given_up = service->more != NULL && service->more->roll_failed != 0 &&
+					       service->more->roll_failed == service->generation};
 
 	for (const struct server *server = service->servers; server != NULL; server = server->next) {
 		if (server->external)
@@ -114,7 +114,7 @@ void roll_reason(const struct service *service, char reason[160])
 	snprintf(reason, 160,
 		 "server %u: the new one did not come up: %.57s; the old one serves on until the next roll "
 		 "or reload",
-		 service->roll_instance, service->roll_exit);
+		 service->more->roll_instance, service->more->roll_exit);
 }
 
 void roll_why(const struct service *service, char why[ROLL_WORDS])
@@ -124,7 +124,7 @@ void roll_why(const struct service *service, char why[ROLL_WORDS])
 	roll_view(service, &view);
 	snprintf(why, ROLL_WORDS,
 		 "%s: server %u: the new one did not come up: %s%s%s; %u of %u go on as they were",
-		 service->name, service->roll_instance, service->roll_exit,
-		 service->roll_line[0] != '\0' ? "; it said: " : "", service->roll_line, view.outdated,
+		 service->name, service->more->roll_instance, service->more->roll_exit,
+		 service->more->roll_line[0] != '\0' ? "; it said: " : "", service->more->roll_line, view.outdated,
 		 view.places);
 }

@@ -27,7 +27,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events);
 
 struct server *server_new(struct supervisor *s, struct service *service, unsigned instance)
 {
-	struct server *server = calloc(1, sizeof(*server));
+	struct server *server = service_more(service) != NULL ? calloc(1, sizeof(*server)) : NULL;
 	struct server **at = &service->servers;
 
 	if (server == NULL)
@@ -167,15 +167,15 @@ static void tell_drain(struct supervisor *s, const struct server *server)
 
 static void signal_stop(struct supervisor *s, struct server *server)
 {
-	struct service *service = server->service;
+	const struct service_more *more = server->service->more;
 
 	/* Its REGISTER may be on the way: nobody must be handed to a server that is about to end. */
 	if (server->phase != PHASE_DRAINING)
 		tell_drain(s, server);
 	/* Its leader is our child and not reaped: the number is still its own.  One that was stopped must go on to obey. */
-	kill(server->pid, service->stop_signal);
+	kill(server->pid, more->stop_signal);
 	kill(server->pid, SIGCONT);
-	server_phase(s, server, PHASE_STOPPING, service->stop_timeout_ms > 0 ? service->stop_timeout_ms : 1);
+	server_phase(s, server, PHASE_STOPPING, more->stop_timeout_ms > 0 ? more->stop_timeout_ms : 1);
 }
 
 static void kill_group(struct supervisor *s, struct server *server)
@@ -204,7 +204,7 @@ static void drain(struct supervisor *s, struct server *server)
 {
 	tell_drain(s, server);
 	server_phase(s, server, PHASE_DRAINING,
-		     server->service->drain_timeout_ms > 0 ? server->service->drain_timeout_ms : 1);
+		     server->service->more->drain_timeout_ms > 0 ? server->service->more->drain_timeout_ms : 1);
 }
 
 static void stop_external(struct supervisor *s, struct server *server, bool with_drain)
@@ -297,7 +297,7 @@ void server_left(struct supervisor *s, struct server *server, const char *reason
 	log_line(s, LEVEL_NOTICE, server->service->name, "server %u (pid %d) deregistered", server->instance,
 		 (int)server->pid);
 	server_phase(s, server, PHASE_DRAINING,
-		     server->service->drain_timeout_ms > 0 ? server->service->drain_timeout_ms : 1);
+		     server->service->more->drain_timeout_ms > 0 ? server->service->more->drain_timeout_ms : 1);
 	control_service_changed(s, server->service);
 }
 

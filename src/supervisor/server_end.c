@@ -35,7 +35,7 @@ static void note_exit(struct server *server, int status)
 
 void server_died(struct supervisor *s, struct server *server, int status)
 {
-	server->clean = !server->misbehaved && exit_clean(status, server->service->stop_signal);
+	server->clean = !server->misbehaved && exit_clean(status, server->service->more->stop_signal);
 	note_exit(server, status);
 	if (server->retiring)
 		log_line(s, LEVEL_INFO, server->service->name, "server %u (pid %d) ended: %s",

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +27,28 @@ struct service *service_new(struct supervisor *s, const char *name)
 		errno = ENOSPC;
 		return NULL;
 	}
-	snprintf(service->name, sizeof(service->name), "%s", name);
+	service->name = name;
 	service->fresh = true;
-	service->state_since_s = (uint64_t)time(NULL);
+	service->state_since_s = (uint32_t)time(NULL);
 	return service;
+}
+
+void service_learn(struct service *service)
+{
+	if (service->more == NULL || service->want == NULL)
+		return;
+	service->more->stop_signal = service->want->server->stop_signal;
+	service->more->stop_timeout_ms = service->want->server->stop_timeout_ms;
+	service->more->drain_timeout_ms = service->want->dispatch->drain_timeout_ms;
+}
+
+struct service_more *service_more(struct service *service)
+{
+	if (service->more == NULL) {
+		service->more = calloc(1, sizeof(*service->more));
+		service_learn(service);
+	}
+	return service->more;
 }
 
 void service_free(struct supervisor *s, struct service *service)
@@ -41,11 +58,10 @@ void service_free(struct supervisor *s, struct service *service)
 	while (service->listeners != NULL) {
 		struct listener *listener = service->listeners;
 		service->listeners = listener->next;
-		listen_close(s, listener);
-		s->listener_used[listener->index] = 0;
-		free(listener);
+		listener_free(s, listener);
 	}
 	s->service_used[service->index] = 0;
+	free(service->more);
 	free(service);
 }
 

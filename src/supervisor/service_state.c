@@ -94,11 +94,12 @@ static const struct listener *unbound(const struct service *service, unsigned *b
 static void say_unbound(const struct listener *listener, char reason[160], uint64_t *until_s)
 {
 	char address[ADDRESS_TEXT];
-	const char *hint = listen_hint(listener->error, &listener->want->address);
+	int error = listener_error(listener);
+	const char *hint = listen_hint(error, &listener->want->address);
 
 	snprintf(reason, 160, "%s: %s%s%s", address_format(&listener->want->address, address),
-		 strerror(listener->error), hint[0] != '\0' ? "; " : "", hint);
-	*until_s = wall(listener->retry_ms);
+		 strerror(error), hint[0] != '\0' ? "; " : "", hint);
+	*until_s = wall(listener->more != NULL ? listener->more->retry_ms : 0);
 }
 
 static void say_server(const struct server *server, const char *what, char reason[160])
@@ -168,12 +169,12 @@ static bool is_paused(const struct service *service, char reason[160])
 {
 	char since[20], who[16] = "root";
 
-	if (!service->pause.on)
+	if (!service->paused)
 		return false;
-	if (service->pause.by != 0)
-		snprintf(who, sizeof(who), "uid %u", (unsigned)service->pause.by);
+	if (service->more->paused_by != 0)
+		snprintf(who, sizeof(who), "uid %u", (unsigned)service->more->paused_by);
 	snprintf(reason, 160, "paused by %s since %.16s: `lust-inetd resume %.63s` goes on", who,
-		 clock_text(service->pause.since_s, since), service->name);
+		 clock_text(service->more->paused_since_s, since), service->name);
 	return true;
 }
 

@@ -17,7 +17,7 @@ int service_up(struct supervisor *, struct service *);
 int service_down(struct supervisor *, struct service *);
 
 /* ---- pause.c ---- */
-void service_pause(struct supervisor *, struct service *, uid_t by); /* already so: nothing changes */
+int service_pause(struct supervisor *, struct service *, uid_t by); /* 0 or -ENOMEM; already so: nothing changes */
 void service_resume(struct supervisor *, struct service *, uid_t by);
 
 /* ---- service_progress.c: pure ---- */
@@ -25,7 +25,9 @@ enum service_progress { PROGRESS_DONE, PROGRESS_UNDER_WAY, PROGRESS_FAILED };
 enum service_progress service_progress(const struct service *);
 unsigned service_ready_count(const struct supervisor *, const struct service *); /* without stalled ones */
 unsigned service_wanted(const struct service *);          /* servers that should run: 0 for external, or when down */
-struct service *service_new(struct supervisor *, const char *name); /* not in the list yet; NULL: no memory, no index */
+struct service *service_new(struct supervisor *, const char *name); /* not in the list yet; NULL: no memory, no index. The name stays the caller's */
+struct service_more *service_more(struct service *);     /* it has one afterwards; NULL: no memory */
+void service_learn(struct service *);                    /* from ->want: what outlasts the table */
 void service_sweep(struct supervisor *);                  /* releases removed services that nothing names any more */
 void service_free(struct supervisor *, struct service *);
 

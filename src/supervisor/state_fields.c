@@ -84,36 +84,43 @@ const struct state_field state_logger_fields[] = {
 
 const struct state_field state_service_fields[] = {
 	AT_MOST(struct service, index, BOARD_SERVICES - 1),
-	TEXT(struct service, name),
 	NUMBER(struct service, generation),
-	NUMBER(struct service, roll_failed),
-	NUMBER(struct service, roll_instance),
-	TEXT(struct service, roll_exit),
-	TEXT(struct service, roll_line),
-	FLAG(struct service, roll_waits),
 	FLAG(struct service, fresh),
 	FLAG(struct service, down),
-	FLAG(struct service, pause.on),
-	NUMBER(struct service, pause.by),
-	NUMBER(struct service, pause.since_s),
+	FLAG(struct service, paused),
 	NUMBER(struct service, state_since_s),
 	AT_MOST(struct service, state, SERVICE_READY),
 	NUMBER(struct service, log_target),
-	SIGNED(struct service, stop_signal),
-	NUMBER(struct service, stop_timeout_ms),
-	NUMBER(struct service, drain_timeout_ms),
+	END,
+};
+
+const struct state_field state_service_more_fields[] = {
+	NUMBER(struct service_more, paused_by),
+	NUMBER(struct service_more, paused_since_s),
+	NUMBER(struct service_more, roll_failed),
+	NUMBER(struct service_more, roll_instance),
+	TEXT(struct service_more, roll_exit),
+	TEXT(struct service_more, roll_line),
+	FLAG(struct service_more, roll_waits),
+	SIGNED(struct service_more, stop_signal),
+	NUMBER(struct service_more, stop_timeout_ms),
+	NUMBER(struct service_more, drain_timeout_ms),
 	END,
 };
 
 const struct state_field state_listener_fields[] = {
 	AT_MOST(struct listener, index, BOARD_LISTENERS - 1),
 	FD(struct listener, fd),
-	SIGNED(struct listener, error),
-	NUMBER(struct listener, unix_device),
-	NUMBER(struct listener, unix_inode),
-	NUMBER(struct listener, tries),
-	NUMBER(struct listener, retry_ms),
-	NUMBER(struct listener, pushed_to),
+	FLAG(struct listener, pushed),
+	END,
+};
+
+const struct state_field state_listener_more_fields[] = {
+	SIGNED(struct listener_more, error),
+	NUMBER(struct listener_more, unix_device),
+	NUMBER(struct listener_more, unix_inode),
+	NUMBER(struct listener_more, tries),
+	NUMBER(struct listener_more, retry_ms),
 	END,
 };
 

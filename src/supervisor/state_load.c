@@ -16,6 +16,7 @@
 #include "lifecycle.h"
 #include "listeners.h"
 #include "servers.h"
+#include "services.h"
 #include "slots.h"
 #include "sources.h"
 #include "targets.h"
@@ -112,6 +113,34 @@ static const struct table_service *find_wanted(struct load *load, const char *na
 	return table_find(table, name);
 }
 
+/* One that nothing is saved of beyond what all have does without. */
+static bool load_more(struct load *load, const struct state_record *record, struct service *service)
+{
+	if (state_find(record, "stop_signal") == NULL)
+		return !service->paused || state_wrong(load->in, "a pause that nobody asked for");
+	if (service_more(service) == NULL)
+		return no_memory(load);
+	return state_fill(load->in, record, state_service_more_fields, service->more);
+}
+
+static bool load_name(struct load *load, struct service *service, const struct state_value *name, bool wanted)
+{
+	if (name == NULL || name->length >= TABLE_NAME || strlen(name->text) != name->length)
+		return state_wrong(load->in, "record service: no name");
+	if (wanted) {
+		service->want = find_wanted(load, name->text);
+		if (service->want == NULL)
+			return state_wrong(load->in, "%s is not in the table", name->text);
+		service->name = service->want->name;
+		return true;
+	}
+	if (service_more(service) == NULL)
+		return no_memory(load);
+	memcpy(service->more->name, name->text, name->length + 1);
+	service->name = service->more->name;
+	return true;
+}
+
 static bool load_service(struct load *load, const struct state_record *record)
 {
 	struct supervisor *s = load->s;
@@ -128,10 +157,8 @@ static bool load_service(struct load *load, const struct state_record *record)
 	if (s->service_used[service->index])
 		return state_wrong(load->in, "two services have the number %u", service->index);
 	s->service_used[service->index] = 1;
-	if (wanted)
-		service->want = find_wanted(load, service->name);
-	return !wanted || service->want != NULL ||
-	       state_wrong(load->in, "%s is not in the table", service->name);
+	return load_more(load, record, service) &&
+	       load_name(load, service, state_find(record, "name"), wanted);
 }
 
 static bool load_services(struct load *load)
@@ -196,6 +223,12 @@ static bool load_listener(struct load *load, const struct state_record *record)
 	listener->want = wanted_at(service, address->text);
 	if (!state_fill(load->in, record, state_listener_fields, listener))
 		return false;
+	if (listener->fd < 0 || state_find(record, "error") != NULL) {
+		if (listener_more(listener) == NULL)
+			return no_memory(load);
+		if (!state_fill(load->in, record, state_listener_more_fields, listener->more))
+			return false;
+	}
 	if (listener->want == NULL || s->listener_used[listener->index])
 		return state_wrong(load->in, "%s: %s is not in the table, or there twice", service->name,
 				   address->text);

@@ -36,6 +36,8 @@ static void save_listener(struct state_writer *out, const struct service *servic
 	address_format(&listener->want->address, address);
 	state_text(out, "address", address, strlen(address));
 	state_struct(out, state_listener_fields, listener);
+	if (listener->more != NULL)
+		state_struct(out, state_listener_more_fields, listener->more);
 	state_end(out);
 }
 
@@ -43,7 +45,10 @@ static void save_service(struct state_writer *out, const struct service *service
 {
 	state_record(out, "service");
 	state_number(out, "wanted", service->want != NULL);
+	state_text(out, "name", service->name, strlen(service->name));
 	state_struct(out, state_service_fields, service);
+	if (service->more != NULL)
+		state_struct(out, state_service_more_fields, service->more);
 	state_end(out);
 	for (const struct listener *listener = service->listeners; listener != NULL;
 	     listener = listener->next)

@@ -138,9 +138,12 @@ static void copy_listener(const struct listener *listener, struct control_listen
 		out->dropped = listen_dropped(listener);
 		return;
 	}
-	status_copy_text(out->error, sizeof(out->error), listener->error ? strerror(listener->error) : "");
-	if (listener->retry_ms > now_ms)
-		out->retry_s = (listener->retry_ms - now_ms + 999) / 1000;
+	if (!listener->more)
+		return;
+	status_copy_text(out->error, sizeof(out->error),
+			 listener->more->error ? strerror(listener->more->error) : "");
+	if (listener->more->retry_ms > now_ms)
+		out->retry_s = (listener->more->retry_ms - now_ms + 999) / 1000;
 }
 
 static void copy_numbers(const struct supervisor *supervisor, const struct service *service,
@@ -168,10 +171,10 @@ static void copy_state(const struct supervisor *supervisor, struct service *serv
 {
 	out->state = service_state(supervisor, service, &out->connections, out->reason, &out->until_s);
 	if (out->state != service->state || !service->state_since_s) {
-		service->state = out->state;
-		service->state_since_s = (uint64_t)time(NULL);
+		service->state = (uint8_t)out->state;
+		service->state_since_s = (uint32_t)time(NULL);
 	}
-	out->state_s = out->state == SERVICE_PAUSED ? service->pause.since_s : service->state_since_s;
+	out->state_s = out->state == SERVICE_PAUSED ? service->more->paused_since_s : service->state_since_s;
 }
 
 static void copy_service(const struct supervisor *supervisor, struct service *service,

@@ -26,18 +26,24 @@ struct service;
 
 /* One listening socket.  Keyed by kind, family and address: it outlives the service's other settings. */
 struct listener {
-	uint32_t index;             /* on the board and the link */
 	const struct table_listen *want; /* of the table in force */
-	int fd;                     /* -1: could not be bound yet */
-	int error;                  /* errno of the last try */
-	struct ev_timer retry;      /* running while fd is -1 */
 	struct service *service;
+	struct listener *next;      /* of the service */
+	struct listener_more *more; /* owned; NULL: an ordinary one, bound at once */
+	int fd;                     /* -1: could not be bound yet */
+	uint16_t index;             /* on the board and the link */
+	bool pushed;                /* this dispatcher has the descriptor */
+};
+
+/* What only Unix sockets have, and those that could not be bound at once. */
+struct listener_more {
+	struct listener *listener;
 	dev_t unix_device;          /* Unix sockets: what we may unlink */
 	ino_t unix_inode;
-	struct listener *next;      /* of the service */
+	int error;                  /* errno of the last try; 0: bound */
 	unsigned tries;             /* that failed in a row */
 	uint64_t retry_ms;          /* CLOCK_MONOTONIC: when it is tried again; 0: not waiting */
-	uint32_t pushed_to;         /* generation of the dispatcher that has the descriptor */
+	struct ev_timer retry;      /* running while fd is -1 */
 };
 
 enum server_phase {
@@ -86,33 +92,35 @@ struct server {
 	struct server *next;        /* of the service */
 };
 
-/* By `pause`.  Plain data, so that it can be kept as it is. */
-struct service_pause {
-	bool on;
-	uid_t by;                   /* who asked */
-	uint64_t since_s;           /* wall clock */
+/* There may be ten thousand that nobody serves. */
+struct service {
+	const char *name;           /* the table's, or that of ->more */
+	const struct table_service *want; /* of the table in force; NULL: removed, servers draining */
+	struct listener *listeners;
+	struct server *servers;     /* running, waiting and ending ones */
+	struct service *next;       /* in the order of the table */
+	struct service_more *more;  /* owned; NULL: it never had a server, and is not paused */
+	uint32_t index;             /* on the board and the link */
+	uint32_t generation;        /* counts changes of its server { }, and rolls */
+	uint32_t log_target;        /* the logger's index */
+	uint32_t state_since_s;     /* wall clock */
+	uint8_t state;              /* enum control_service_state, as last computed */
+	bool log_told;              /* the logger knows it, and this target */
+	bool pushed;                /* this dispatcher has it as it is */
+	bool fresh;                 /* its board counters must start at 0 with the next table */
+	bool down;                  /* `down`: keep no instance; lasts as long as the table names the service */
+	bool paused;                /* by `pause`; as long */
 };
 
-struct service {
-	uint32_t index;             /* on the board and the link */
-	char name[TABLE_NAME];
-	const struct table_service *want; /* of the table in force; NULL: removed, servers draining */
-	unsigned generation;        /* counts changes of its server { }, and rolls */
+/* What one has that has servers, or is paused. */
+struct service_more {
+	char name[TABLE_NAME];      /* of a removed one */
+	uid_t paused_by;            /* who asked */
+	uint64_t paused_since_s;    /* wall clock */
 	unsigned roll_failed;       /* the generation of which a newcomer did not come up; 0: none.  Which, and why: */
 	unsigned roll_instance;
 	char roll_exit[96], roll_line[128]; /* as of struct server */
 	bool roll_waits;            /* for room, of which servers that are leaving will make some */
-	bool fresh;                 /* its board counters must start at 0 with the next table */
-	bool down;                  /* `down`: keep no instance; lasts as long as the table names the service */
-	struct service_pause pause; /* as long */
-	struct listener *listeners;
-	struct server *servers;     /* running, waiting and ending ones */
-	uint64_t state_since_s;     /* wall clock */
-	enum control_service_state state; /* as last computed */
-	struct service *next;       /* in the order of the table */
-	uint32_t log_target;        /* the logger's index */
-	uint32_t log_told;          /* the logger knows it, and this target, plus 1; 0: it knows nothing of it */
-	uint32_t pushed_to;         /* generation of the dispatcher that has it as it is; 0: none */
 	int stop_signal;            /* of the last table that named it: what ends its servers */
 	uint32_t stop_timeout_ms, drain_timeout_ms;
 };

@@ -93,7 +93,8 @@ bool restore_run(int *code);     /* is this process a replaced one?  Then it goe
 
 /* ---- state_fields.c: what is saved of each struct ---- */
 extern const struct state_field state_daemon_fields[], state_dispatcher_fields[], state_logger_fields[],
-	state_service_fields[], state_listener_fields[], state_server_fields[], state_slot_fields[],
+	state_service_fields[], state_service_more_fields[], state_listener_fields[],
+	state_listener_more_fields[], state_server_fields[], state_slot_fields[],
 	state_target_fields[], state_source_fields[], state_client_fields[];
 
 /* ---- state_save.c and state_load.c ---- */

@@ -113,8 +113,9 @@ static struct service *add_service(struct supervisor *s, const struct table_serv
 
 	FUZZ_CHECK(service != NULL);
 	service->want = want;
-	service->stop_signal = SIGTERM;
-	service->drain_timeout_ms = service->stop_timeout_ms = 60000;
+	FUZZ_CHECK(service_more(service) != NULL);
+	service->more->stop_signal = SIGTERM;
+	service->more->drain_timeout_ms = service->more->stop_timeout_ms = 60000;
 	service->next = s->services;
 	s->services = service;
 	return service;

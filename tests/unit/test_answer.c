@@ -177,7 +177,7 @@ START_TEST(a_table_from_begin_to_commit)
 	push_table(s);
 	ck_heard(LINK_BEGIN, 0);
 	ck_heard(LINK_COMMIT, 0);
-	service->pushed_to = 0;
+	service->pushed = false;
 	push_table(s);
 	ck_heard(LINK_BEGIN, 0);
 	ck_heard(LINK_SERVICE, 0);
@@ -195,6 +195,7 @@ START_TEST(a_removed_service_with_servers_is_gone)
 	service->want = NULL;
 	for (unsigned generation = 1; generation <= 2; generation++) {
 		s->dispatcher.generation = generation;
+		push_forget(s);
 		s->dispatcher.phase = DISPATCHER_STARTING;
 		s->dispatcher.pushes = s->dispatcher.commits = 0;
 		ready();
@@ -218,6 +219,7 @@ START_TEST(a_listener_s_descriptor_goes_once_to_each_dispatcher)
 	service->listeners = &listener;
 	for (unsigned generation = 1; generation <= 2; generation++) {
 		s->dispatcher.generation = generation;
+		push_forget(s);
 		s->dispatcher.phase = DISPATCHER_STARTING;
 		s->dispatcher.pushes = s->dispatcher.commits = 0;
 		ready();
@@ -226,14 +228,14 @@ START_TEST(a_listener_s_descriptor_goes_once_to_each_dispatcher)
 		ck_heard(LINK_LISTENER, 1);
 		ck_heard(LINK_COMMIT, 0);
 		committed();
-		service->pushed_to = 0; /* it has changed */
+		service->pushed = false; /* it has changed */
 		push_table(s);
 		ck_heard(LINK_BEGIN, 0);
 		ck_heard(LINK_SERVICE, 0);
 		ck_heard(LINK_LISTENER, 0);
 		ck_heard(LINK_COMMIT, 0);
 		committed();
-		listener.pushed_to = 0; /* it was bound again */
+		listener.pushed = false; /* it was bound again */
 		push_table(s);
 		ck_heard(LINK_BEGIN, 0);
 		ck_heard(LINK_SERVICE, 0);
@@ -578,9 +580,9 @@ START_TEST(a_starting_server_is_drained)
 	if (server->pid == 0)
 		for (;;)
 			pause();
-	want_dispatch.drain_timeout_ms = service->drain_timeout_ms = 30000;
-	service->stop_signal = SIGKILL; /* the others have a handler here, of the test program's */
-	service->stop_timeout_ms = 10000;
+	want_dispatch.drain_timeout_ms = service->more->drain_timeout_ms = 30000;
+	service->more->stop_signal = SIGKILL; /* the others have a handler here, of the test program's */
+	service->more->stop_timeout_ms = 10000;
 	ready();
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned fds;

@@ -25,8 +25,11 @@
 
 static struct supervisor supervisor;
 static struct table table;
+static struct table_server want_server;
+static const struct table_dispatch want_dispatch;
 static struct table_service want[SERVICES];
 static struct service services[SERVICES];
+static char names[SERVICES][16];
 static char directory[] = "/tmp/lust-control-XXXXXX";
 
 static void setup(void)
@@ -37,7 +40,10 @@ static void setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	supervisor.runtime_dir = directory;
 	for (unsigned i = 0; i < SERVICES; i++) {
-		snprintf(services[i].name, sizeof(services[i].name), "service-%u", i);
+		snprintf(names[i], sizeof(names[i]), "service-%u", i);
+		services[i].name = names[i];
+		want[i].server = &want_server;
+		want[i].dispatch = &want_dispatch;
 		services[i].want = &want[i];
 		services[i].index = i;
 		services[i].next = i + 1 < SERVICES ? &services[i + 1] : NULL;
@@ -340,8 +346,8 @@ START_TEST(test_pause_waits_for_the_dispatcher)
 	ck_assert_uint_eq(message.service.service, 7);
 	message = sent_to_dispatcher(&dispatcher);
 	ck_assert_int_eq(message.type, LINK_PING);
-	ck_assert(services[7].pause.on && !services[6].pause.on);
-	ck_assert_uint_eq(services[7].pause.by, geteuid());
+	ck_assert(services[7].paused && !services[6].paused);
+	ck_assert_uint_eq(services[7].more->paused_by, geteuid());
 
 	/* Neither a sign of life, nor a number that was never sent, nor an older mark. */
 	dispatcher_pong(&supervisor, 1);
@@ -369,7 +375,7 @@ START_TEST(test_pause_waits_for_the_dispatcher)
 	later = connect_client();
 	ask(later, CONTROL_RESUME, NULL);
 	expect_result(later, 0);
-	ck_assert(!services[7].pause.on);
+	ck_assert(!services[7].paused);
 	close(later);
 	later = connect_client();
 	ask(later, CONTROL_PAUSE, "nobody*");

@@ -282,23 +282,25 @@ START_TEST(a_late_one_is_tried_with_growing_pauses)
 	struct table_listen word = unix_word("no/where");
 	struct service service = {.name = "web"};
 	struct listener listener = {.want = &word, .fd = -1, .service = &service};
+	ck_assert_ptr_nonnull(listener_more(&listener));
 	static const uint64_t pause[] = {250, 500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000};
 
 	for (size_t i = 0; i < sizeof(pause) / sizeof(pause[0]); i++) {
 		uint64_t before = clock_ms();
 		listener_retry_now(s, &listener);
-		ck_assert_uint_ge(listener.retry_ms, before + pause[i]);
-		ck_assert_uint_le(listener.retry_ms, clock_ms() + pause[i]);
-		ck_assert_int_eq(listener.error, ENOENT);
+		ck_assert_uint_ge(listener.more->retry_ms, before + pause[i]);
+		ck_assert_uint_le(listener.more->retry_ms, clock_ms() + pause[i]);
+		ck_assert_int_eq(listener_error(&listener), ENOENT);
 	}
 	char path[108];
 	snprintf(path, sizeof(path), "%s/no", directory);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	listener_retry_now(s, &listener);
 	ck_assert_int_ge(listener.fd, 0);
-	ck_assert_int_eq(listener.error, 0);
-	ck_assert_uint_eq(listener.retry_ms, 0);
+	ck_assert_int_eq(listener_error(&listener), 0);
+	ck_assert_uint_eq(listener.more->retry_ms, 0);
 	listen_close(s, &listener);
+	free(listener.more);
 	ev_timer_stop(s->loop, &s->push_again);
 	ck_assert_int_eq(rmdir(path), 0);
 }

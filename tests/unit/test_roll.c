@@ -17,6 +17,7 @@
 static struct table_server want_server;
 static struct table_service want;
 static struct service service;
+static struct service_more more;
 static struct server server[SERVERS];
 static struct roll_view view;
 static struct roll_place place;
@@ -53,8 +54,8 @@ static struct server *add_newcomer(unsigned built)
 static void setup(void)
 {
 	want = (struct table_service){.start = START_ALWAYS, .has_server = true, .server = &want_server};
-	service = (struct service){.want = &want, .generation = 2};
-	snprintf(service.name, sizeof(service.name), "web");
+	more = (struct service_more){0};
+	service = (struct service){.name = "web", .want = &want, .generation = 2, .more = &more};
 	list(4);
 }
 
@@ -145,7 +146,7 @@ START_TEST(who_does_not_run_starts_anew)
 		ck_assert_int_eq(deed_of(&server[0]), ROLL_REFRESH);
 	}
 	/* Also when the new settings are no good: there are no others. */
-	service.roll_failed = 2;
+	more.roll_failed = 2;
 	ck_assert_int_eq(deed_of(&server[0]), ROLL_REFRESH);
 }
 END_TEST
@@ -188,7 +189,7 @@ START_TEST(one_that_does_not_come_up_ends_the_roll)
 {
 	ck_assert(!roll_is_held(&service));
 	ck_assert_int_eq(service_progress(&service), PROGRESS_UNDER_WAY);
-	service.roll_failed = 2;
+	more.roll_failed = 2;
 	ck_assert(roll_is_held(&service));
 	ck_assert_int_eq(deed_of(&server[0]), ROLL_KEEP);
 	ck_assert_int_eq(service_progress(&service), PROGRESS_FAILED);
@@ -262,20 +263,20 @@ START_TEST(what_is_said_when_it_fails)
 
 	ck_assert_ptr_nonnull(s);
 	server[0].built = 2;
-	service.roll_failed = 2;
-	service.roll_instance = 2;
-	snprintf(service.roll_exit, sizeof(service.roll_exit), "exit 3");
+	more.roll_failed = 2;
+	more.roll_instance = 2;
+	snprintf(more.roll_exit, sizeof(more.roll_exit), "exit 3");
 	control_wait_why(&service, CONTROL_ROLL, why);
 	ck_assert_str_eq(why,
 			 "web: server 2: the new one did not come up: exit 3; 3 of 4 go on as they were");
-	snprintf(service.roll_line, sizeof(service.roll_line), "no such colour");
+	snprintf(more.roll_line, sizeof(more.roll_line), "no such colour");
 	control_wait_why(&service, CONTROL_ROLL, why);
 	ck_assert_ptr_nonnull(strstr(why, "exit 3; it said: no such colour; 3 of 4"));
 	ck_assert_int_eq(service_state(s, &service, &reading, reason, &until_s), SERVICE_DEGRADED);
 	ck_assert_str_eq(reason, "server 2: the new one did not come up: exit 3; the old one serves on until "
 				 "the next roll or reload");
-	memset(service.roll_exit, 'x', sizeof(service.roll_exit) - 1);
-	memset(service.roll_line, 'y', sizeof(service.roll_line) - 1);
+	memset(more.roll_exit, 'x', sizeof(more.roll_exit) - 1);
+	memset(more.roll_line, 'y', sizeof(more.roll_line) - 1);
 	service_state(s, &service, &reading, reason, &until_s);
 	ck_assert_ptr_nonnull(strstr(reason, "next roll or reload"));
 	control_wait_why(&service, CONTROL_ROLL, why);

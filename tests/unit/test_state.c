@@ -19,6 +19,7 @@ static struct table_server want_server;
 static struct table_service want;
 static struct table_listen listen_word;
 static struct service service;
+static struct service_more more;
 static struct server server[SERVERS];
 static struct listener listener[2];
 static struct board_reading reading;
@@ -37,8 +38,13 @@ static void setup(void)
 	ck_assert_int_eq(address_parse_ip("127.0.0.1", &listen_word.address), 0);
 	listen_word.address.kind = ADDRESS_TCP;
 	listen_word.address.port = 80;
-	service = (struct service){.want = &want, .generation = 1, .servers = server, .listeners = listener};
-	snprintf(service.name, sizeof(service.name), "web");
+	more = (struct service_more){0};
+	service = (struct service){.name = "web",
+				   .want = &want,
+				   .generation = 1,
+				   .servers = server,
+				   .listeners = listener,
+				   .more = &more};
 	for (unsigned i = 0; i < SERVERS; i++) {
 		server[i] = (struct server){.service = &service,
 					    .instance = i + 1,
@@ -77,14 +83,15 @@ END_TEST
 START_TEST(some_address_cannot_be_bound)
 {
 	listener[1].fd = -1;
-	listener[1].error = EADDRINUSE;
-	listener[1].retry_ms = clock_ms() + 5000;
+	struct listener_more late[2] = {{.error = EADDRINUSE},
+					{.error = EADDRINUSE, .retry_ms = clock_ms() + 5000}};
+	listener[1].more = &late[1];
 	ck_assert_int_eq(state(), SERVICE_DEGRADED);
 	ck_reason("tcp:127.0.0.1:80: Address already in use");
 	ck_reason("ss -ltnp");
 	ck_assert_uint_ge(until_s, (uint64_t)time(NULL) + 3);
 	listener[0].fd = -1;
-	listener[0].error = EADDRINUSE;
+	listener[0].more = &late[0];
 	ck_assert_int_eq(state(), SERVICE_FAILED);
 }
 END_TEST
@@ -115,18 +122,21 @@ END_TEST
 
 START_TEST(paused)
 {
-	service.pause = (struct service_pause){.on = true, .by = 1000, .since_s = (uint64_t)time(NULL)};
+	service.paused = true;
+	more.paused_by = 1000;
+	more.paused_since_s = (uint64_t)time(NULL);
 	ck_assert_int_eq(state(), SERVICE_PAUSED);
 	ck_reason("paused by uid 1000 since ");
 	ck_reason("`lust-inetd resume web` goes on");
 	ck_assert_int_eq(service_progress(&service), PROGRESS_DONE);
-	service.pause.by = 0;
-	service.pause.since_s = 86400; /* another day is named */
+	more.paused_by = 0;
+	more.paused_since_s = 86400; /* another day is named */
 	ck_assert_int_eq(state(), SERVICE_PAUSED);
 	ck_reason("paused by root since 1970-01-0");
 	/* The longest name still leaves room for what helps. */
-	memset(service.name, 'n', sizeof(service.name) - 1);
-	service.pause.by = 4294967294;
+	memset(more.name, 'n', sizeof(more.name) - 1);
+	service.name = more.name;
+	more.paused_by = 4294967294;
 	ck_assert_int_eq(state(), SERVICE_PAUSED);
 	ck_reason("n` goes on");
 	/* What is worse comes first. */
@@ -243,7 +253,8 @@ END_TEST
 START_TEST(a_long_reason_is_cut)
 {
 	memset(server[0].last_exit, 'x', sizeof(server[0].last_exit) - 1);
-	memset(service.name, 'n', sizeof(service.name) - 1);
+	memset(more.name, 'n', sizeof(more.name) - 1);
+	service.name = more.name;
 	server[0].phase = PHASE_FAILED;
 	service.servers = server;
 	server[0].next = NULL;
