@@ -48,10 +48,15 @@ void rig_close(struct rig *rig);
 /* The dispatcher dies without a word (its descriptors close); another one starts on the same board. */
 void rig_kill(struct rig *rig);
 void rig_revive(struct rig *rig);
+/* Both, and the table for the new one. */
+void rig_next(struct rig *rig, const struct rig_server *servers, unsigned count, unsigned flags);
 
 void rig_say(struct rig *rig, const struct link_message *message, const int *fds, unsigned count);
 /* BEGIN to COMMIT: the one service, its listener, its rule, and the kept servers. */
 void rig_table(struct rig *rig, const struct rig_server *servers, unsigned count, unsigned flags);
+
+/* SERVER, with both ends of its pair. */
+void rig_say_server(struct rig *rig, const struct rig_server *server, unsigned flags);
 
 /* Turns the loop once, without waiting, and checks the sums. */
 void rig_turn(struct rig *rig);
@@ -69,10 +74,17 @@ void rig_register(struct rig *rig, struct rig_server *server, uint32_t capacity,
 void rig_register_again(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
 			uint32_t held, uint32_t last_batch);
 void rig_server_close(struct rig_server *server);
+/* Its process dies: the dispatcher is told, and frees the slot.  Closes what is its own. */
+void rig_die(struct rig *rig, struct rig_server *server);
 /* The next message to the server must be of that type. */
 void rig_hear(struct rig *rig, struct rig_server *server, enum lust_wire_type type);
+/* The next message is one connection, whose descriptor is closed: its id. */
+uint64_t rig_hear_id(struct rig *rig, struct rig_server *server);
 /* So many connections, whose descriptors are closed. */
 void rig_hear_ids(struct rig *rig, struct rig_server *server, uint64_t *ids, unsigned count);
+/* Of the last message: the first connection's id, and all descriptors closed. */
+uint64_t rig_first_id(const struct rig_server *server);
+void rig_drop_fds(struct rig_server *server);
 /* Nothing lies in its pair, after some turns. */
 void rig_hear_nothing(struct rig *rig, struct rig_server *server);
 void rig_ids(struct rig_server *server, enum lust_wire_type type, const uint64_t *ids, uint32_t count);
@@ -90,6 +102,8 @@ bool rig_flight_fill(struct rig_flight *flight); /* false: this user cannot brin
 void rig_flight_free(struct rig_flight *flight);
 
 int rig_connect(const struct rig *rig);
+/* What the server writes into that connection comes to that client. */
+bool rig_answered(int client, int fd);
 struct board_reading rig_read(const struct rig *rig);
 /* Turns until accepted (or pending ...) is as wanted. */
 void rig_until_accepted(struct rig *rig, uint64_t accepted);

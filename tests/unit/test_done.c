@@ -84,16 +84,10 @@ static void close_fd(unsigned number)
 
 static void die(struct rig_server *server)
 {
-	struct link_message message = {.type = LINK_SERVER_DIED};
-	message.slot = (struct link_slot){.slot = server->slot, .generation = server->generation};
 	for (unsigned i = 0; i < MOST; i++)
 		if (fds[i] >= 0)
 			close_fd(i);
-	close(server->fd);
-	rig_say(&rig, &message, NULL, 0);
-	rig_expect(&rig, LINK_SLOT_FREE);
-	close(server->ours);
-	close(server->theirs);
+	rig_die(&rig, server);
 }
 
 static bool quiet(int client)
@@ -361,9 +355,7 @@ START_TEST(test_new_dispatcher)
 {
 	rig_server(&rig, &one, 0, 0, 64);
 	take(&one, 0, 3);
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, &one, 1, 0);
+	rig_next(&rig, &one, 1, 0);
 	ck_assert_uint_eq(rig.d->ledger.held, 0);
 	ck_assert_uint_eq(atomic_load(&rig.d->board->ledger_used), 0);
 	rig_hear(&rig, &one, LUST_WIRE_HELLO);
@@ -393,9 +385,7 @@ START_TEST(test_both_die)
 {
 	rig_server(&rig, &one, 0, 0, 64);
 	take(&one, 0, 2);
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, &one, 1, LINK_SERVER_DEAD);
+	rig_next(&rig, &one, 1, LINK_SERVER_DEAD);
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.died, 2);
 	ck_assert_uint_eq(reading.redispatched, 0);

@@ -46,36 +46,6 @@ static void close_clients(unsigned count)
 		close(clients[i]);
 }
 
-static uint64_t first_id(const struct rig_server *server)
-{
-	return server->message.connections.entry[0].id;
-}
-
-static void drop_fds(struct rig_server *server)
-{
-	lust_message_close_from(&server->from, 0);
-}
-
-static bool answered(int client, int fd)
-{
-	char byte = 0;
-	ck_assert_int_eq(write(fd, "x", 1), 1);
-	return read(client, &byte, 1) == 1 && byte == 'x';
-}
-
-static void die(struct rig_server *server)
-{
-	struct link_message message = {.type = LINK_SERVER_DIED};
-	message.slot = (struct link_slot){.slot = server->slot, .generation = server->generation};
-	close(server->fd);
-	server->fd = -1;
-	rig_say(&rig, &message, NULL, 0);
-	rig_expect(&rig, LINK_SLOT_FREE);
-	ck_assert_uint_eq(rig.last.slot.slot, server->slot);
-	close(server->ours);
-	close(server->theirs);
-}
-
 START_TEST(test_garbage_cuts_off)
 {
 	rig_table(&rig, NULL, 0, 0);
@@ -90,7 +60,7 @@ START_TEST(test_garbage_cuts_off)
 	rig_hear(&rig, &one, LUST_WIRE_DENIED);
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	drop_fds(&two);
+	rig_drop_fds(&two);
 	close_clients(1);
 	rig_server_close(&one);
 	rig_server_close(&two);
@@ -115,7 +85,7 @@ START_TEST(test_message_of_a_child)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	pid_t child = fork();
 	if (child == 0) {
 		rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
@@ -128,7 +98,7 @@ START_TEST(test_message_of_a_child)
 	ck_assert_uint_eq(rig_read(&rig).taken, 0);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 }
@@ -144,7 +114,7 @@ START_TEST(test_stall)
 	connect_clients(3);
 	rig_until_accepted(&rig, 3);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS); /* receives one, then sleeps */
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	int held = one.from.fd[0];
 	struct event event = rig_event(&rig, EVENT_STALLED);
 	ck_assert_uint_eq(event.number, 2);
@@ -154,14 +124,14 @@ START_TEST(test_stall)
 	rig_server(&rig, &two, 1, 0, 64);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(two.message.header.count, 2);
-	drop_fds(&two);
+	rig_drop_fds(&two);
 
 	rig_hear(&rig, &one, LUST_WIRE_HELLO); /* the question */
 	rig_hear_nothing(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
 	rig_event(&rig, EVENT_RECOVERED);
-	ck_assert(answered(clients[0], held));
+	ck_assert(rig_answered(clients[0], held));
 	close(held);
 	close_clients(3);
 	rig_server_close(&one);
@@ -181,7 +151,7 @@ START_TEST(test_late)
 	RIG_UNTIL(&rig, rig_now_ms() > sent_ms + 50);
 	for (unsigned got = 0; got < 1; got += two.message.header.count) {
 		rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-		drop_fds(&two);
+		rig_drop_fds(&two);
 	}
 	int more[6];
 	for (unsigned i = 0; i < 6; i++)
@@ -211,7 +181,7 @@ START_TEST(test_no_stall_for_an_answer)
 		rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
 	}
 	ck_assert_uint_eq(atomic_load(&rig.d->board->servers[0].stalls), 0);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 }
@@ -229,7 +199,7 @@ START_TEST(test_death)
 	for (unsigned i = 0; i < 4; i++) {
 		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 		fds[i] = one.from.fd[0];
-		ids[i] = first_id(&one);
+		ids[i] = rig_first_id(&one);
 	}
 	/* 0: taken, its message unread. 1: client wrote, untouched. 2: read from. 3: written to. 4: unreceived. */
 	rig_ids(&one, LUST_WIRE_TAKEN, ids, 1);
@@ -243,7 +213,7 @@ START_TEST(test_death)
 	ck_assert_int_eq(poll(&arrived, 1, 10000), 1);
 	for (unsigned i = 0; i < 4; i++)
 		close(fds[i]);
-	die(&one);
+	rig_die(&rig, &one);
 
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.taken, 1);
@@ -256,10 +226,10 @@ START_TEST(test_death)
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(two.message.header.count, 2);
 	/* The unreceived one was withdrawn first. */
-	ck_assert(answered(clients[4], two.from.fd[0]));
+	ck_assert(rig_answered(clients[4], two.from.fd[0]));
 	ck_assert_int_eq(read(two.from.fd[1], bytes, 8), 7);
 	ck_assert_int_eq(read(two.from.fd[1], bytes, 8), 0);
-	drop_fds(&two);
+	rig_drop_fds(&two);
 	close_clients(5);
 	rig_server_close(&two);
 }
@@ -271,7 +241,7 @@ START_TEST(test_drain)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	struct link_message message = {.type = LINK_DRAIN};
 	message.slot = (struct link_slot){.slot = 0, .generation = 1};
 	rig_say(&rig, &message, NULL, 0);
@@ -287,10 +257,10 @@ START_TEST(test_drain)
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	rig_word(&two, LUST_WIRE_DRAINING);
-	drop_fds(&two);
+	rig_drop_fds(&two);
 	rig_hear(&rig, &two, LUST_WIRE_DRAIN);
 	close(late);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 	rig_server_close(&two);
@@ -321,7 +291,7 @@ START_TEST(test_pause_quiesce_shutdown)
 	rig_hear_nothing(&rig, &one);
 	rig_say(&rig, &(struct link_message){.type = LINK_RESUME}, NULL, 0);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	rig_until_accepted(&rig, 2);
 
 	rig_say(&rig, &(struct link_message){.type = LINK_QUIESCE}, NULL, 0);
@@ -336,7 +306,7 @@ START_TEST(test_pause_quiesce_shutdown)
 	ck_assert_uint_eq(rig_read(&rig).closed[CLOSED_SHUTDOWN], 1);
 	rig_expect(&rig, LINK_QUIET);
 	close(late);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(2);
 	rig_server_close(&one);
 }
@@ -357,7 +327,7 @@ START_TEST(test_removed_service)
 	rig_say(&rig, &message, NULL, 0);
 	rig_expect(&rig, LINK_COMMITTED);
 	ck_assert_ptr_null(rig.d->listener[0]);
-	die(&one);
+	rig_die(&rig, &one);
 	rig_event(&rig, EVENT_CLOSED_NO_SERVER);
 	ck_assert_uint_eq(rig_read(&rig).closed[CLOSED_NO_SERVER], 1);
 	ck_assert_ptr_null(rig.d->services);

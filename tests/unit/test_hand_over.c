@@ -72,15 +72,6 @@ static void register_again(struct rig_server *server, uint32_t holds, uint32_t l
 	rig_register_again(&rig, server, 0, 1, holds, last_batch);
 }
 
-static void die(const struct rig_server *server)
-{
-	struct link_message message = {.type = LINK_SERVER_DIED,
-				       .slot = {.slot = server->slot, .generation = server->generation}};
-
-	rig_say(&rig, &message, NULL, 0);
-	rig_expect(&rig, LINK_SLOT_FREE);
-}
-
 /* The copy is there again: with it the proof that nobody has touched the connection, and another server gets it. */
 START_TEST(test_received_and_not_taken)
 {
@@ -90,21 +81,18 @@ START_TEST(test_received_and_not_taken)
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 	hand_over_now();
 	ck_assert_uint_eq(count, 1);
-	ck_assert_uint_eq(held[0].id, one.message.connections.entry[0].id);
+	ck_assert_uint_eq(held[0].id, rig_first_id(&one));
 	next_dispatcher(1);
 	register_again(&one, 1, 1);
 	rig_server(&rig, &two, 1, 0, 1);
-	lust_message_close_from(&one.from, 0);
-	die(&one);
+	rig_drop_fds(&one);
+	rig_die(&rig, &one);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	char byte;
-	ck_assert_int_eq(write(client, "x", 1), 1);
-	ck_assert_int_eq(read(two.from.fd[0], &byte, 1), 1);
-	lust_message_close_from(&two.from, 0);
+	ck_assert(rig_answered(client, two.from.fd[0]));
+	rig_drop_fds(&two);
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	ck_assert_uint_eq(rig_read(&rig).closed[CLOSED_TOUCHED], 0);
 	close(client);
-	rig_server_close(&one);
 	rig_server_close(&two);
 }
 END_TEST
@@ -116,7 +104,7 @@ START_TEST(test_taken_afterwards)
 	int client = rig_connect(&rig);
 	rig_until_accepted(&rig, 1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
+	uint64_t id = rig_first_id(&one);
 	hand_over_now();
 	next_dispatcher(1);
 	for (unsigned i = 0; i < count; i++)
@@ -140,10 +128,9 @@ START_TEST(test_with_the_dispatcher_only)
 	rig_server(&rig, &one, 0, 0, 1);
 	int client = rig_connect(&rig);
 	rig_until_accepted(&rig, 1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	rig_ids(&one, LUST_WIRE_REFUSED, &one.message.connections.entry[0].id, 1);
-	lust_message_close_from(&one.from, 0);
-	die(&one);
+	uint64_t id = rig_hear_id(&rig, &one);
+	rig_ids(&one, LUST_WIRE_REFUSED, &id, 1);
+	rig_die(&rig, &one);
 	ck_assert_uint_eq(rig_read(&rig).pending, 1);
 	hand_over_now();
 	ck_assert_uint_eq(count, 1);
@@ -151,10 +138,9 @@ START_TEST(test_with_the_dispatcher_only)
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	ck_assert_uint_eq(LUST_ID_GENERATION(two.message.connections.entry[0].id), 2);
-	lust_message_close_from(&two.from, 0);
+	ck_assert_uint_eq(LUST_ID_GENERATION(rig_first_id(&two)), 2);
+	rig_drop_fds(&two);
 	close(client);
-	rig_server_close(&one);
 	rig_server_close(&two);
 }
 END_TEST
@@ -165,12 +151,11 @@ START_TEST(test_taken_before)
 	rig_server(&rig, &one, 0, 0, 1);
 	int client = rig_connect(&rig);
 	rig_until_accepted(&rig, 1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
+	uint64_t id = rig_hear_id(&rig, &one);
 	/* Not read by the dispatcher before it is asked. */
-	rig_ids(&one, LUST_WIRE_TAKEN, &one.message.connections.entry[0].id, 1);
+	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	hand_over_now();
 	ck_assert_uint_eq(count, 0);
-	lust_message_close_from(&one.from, 0);
 	next_dispatcher(1);
 	register_again(&one, 1, 1);
 	ck_assert_uint_eq(rig_read(&rig).active, 1);
@@ -188,15 +173,14 @@ START_TEST(test_refused_meanwhile)
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 	ev_feed_event(rig.d->loop, &rig.d->server[0]->read, EV_READ);
 	hand_over(rig.d);
-	rig_refuse(&one, one.message.connections.entry[0].id, one.from.fd[0]);
-	lust_message_close_from(&one.from, 0);
+	rig_refuse(&one, rig_first_id(&one), one.from.fd[0]);
+	rig_drop_fds(&one);
 	ev_invoke_pending(rig.d->loop);
 	until_its_end();
 	ck_assert_uint_eq(count, 1);
 	next_dispatcher(1);
 	register_again(&one, 0, 1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&one.from, 0);
+	rig_hear_id(&rig, &one);
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	ck_assert_uint_eq(rig_read(&rig).pending, 1);
 	close(client);
@@ -213,8 +197,7 @@ START_TEST(test_stalls_afterwards)
 	rig_server(&rig, &one, 0, 0, 1);
 	int client = rig_connect(&rig);
 	rig_until_accepted(&rig, 1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&one.from, 0);
+	rig_hear_id(&rig, &one);
 	hand_over_now();
 	next_dispatcher(1);
 	register_again(&one, 1, 1);
@@ -235,7 +218,7 @@ static void take_two(int client[2], uint64_t id[2], int fd[2])
 	for (unsigned i = 0; i < 2; i++) {
 		client[i] = rig_connect(&rig);
 		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		id[i] = one.message.connections.entry[0].id;
+		id[i] = rig_first_id(&one);
 		fd[i] = one.from.fd[0];
 	}
 	rig_ids(&one, LUST_WIRE_TAKEN, id, 2);
@@ -289,10 +272,8 @@ START_TEST(test_kept_until_death)
 	ck_assert_int_eq(write(fd[0], "x", 1), 1); /* touched: that one dies with its server */
 	close(fd[0]);
 	close(fd[1]);
-	die(&one);
-	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	ck_assert_uint_eq(two.message.header.count, 1);
-	lust_message_close_from(&two.from, 0);
+	rig_die(&rig, &one);
+	rig_hear_id(&rig, &two);
 	ck_assert_int_eq(recv(client[0], &byte, 1, 0), 1);
 	ck_assert_int_eq(recv(client[0], &byte, 1, 0), 0);
 	ck_assert_uint_eq(rig_read(&rig).died, 1);
@@ -300,7 +281,6 @@ START_TEST(test_kept_until_death)
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	close(client[0]);
 	close(client[1]);
-	rig_server_close(&one);
 	rig_server_close(&two);
 }
 END_TEST
@@ -366,7 +346,7 @@ static void one_of_each(int client[2], uint64_t id[3], int fd[2])
 	for (unsigned i = 0; i < 2; i++) {
 		client[i] = rig_connect(&rig);
 		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		id[i] = one.message.connections.entry[0].id;
+		id[i] = rig_first_id(&one);
 		fd[i] = one.from.fd[0];
 	}
 	rig_ids(&one, LUST_WIRE_TAKEN, id, 1);
@@ -431,14 +411,13 @@ START_TEST(test_each_dies)
 	rig_server(&rig, &two, 1, 0, 2);
 	close(fd[0]);
 	close(fd[1]);
-	die(&one);
+	rig_die(&rig, &one);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(two.message.header.count, 2);
-	lust_message_close_from(&two.from, 0);
+	rig_drop_fds(&two);
 	ck_sums(2, 0, 0, 1);
 	close(client[0]);
 	close(client[1]);
-	rig_server_close(&one);
 	rig_server_close(&two);
 }
 END_TEST
@@ -503,8 +482,7 @@ START_TEST(test_nonsense_is_not_taken_over)
 	rig_server(&rig, &one, 0, 0, 1);
 	int client = rig_connect(&rig), pair[2];
 	rig_until_accepted(&rig, 1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&one.from, 0);
+	rig_hear_id(&rig, &one);
 	hand_over_now();
 	rig_revive(&rig);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);

@@ -46,23 +46,6 @@ static void close_clients(unsigned count)
 		close(clients[i]);
 }
 
-static uint64_t first_id(const struct rig_server *server)
-{
-	return server->message.connections.entry[0].id;
-}
-
-static void drop_fds(struct rig_server *server)
-{
-	lust_message_close_from(&server->from, 0);
-}
-
-static bool answered(int client, int fd)
-{
-	char byte = 0;
-	ck_assert_int_eq(write(fd, "x", 1), 1);
-	return read(client, &byte, 1) == 1 && byte == 'x';
-}
-
 static void closed_by_us(int client)
 {
 	char byte;
@@ -77,10 +60,7 @@ START_TEST(test_all_at_once_after_few_credits)
 	rig_server(&rig, &one, 0, 1, 64);
 	connect_clients(12);
 	for (unsigned i = 0; i < 4; i++) {
-		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		ck_assert_uint_eq(one.message.header.count, 1);
-		uint64_t id = first_id(&one);
-		drop_fds(&one);
+		uint64_t id = rig_hear_id(&rig, &one);
 		rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 		if (i < 3)
 			rig_ids(&one, LUST_WIRE_DONE, &id, 1);
@@ -89,7 +69,7 @@ START_TEST(test_all_at_once_after_few_credits)
 	ck_assert_int_eq(lust_message_send(one.fd, &more, lust_wire_length(&more), NULL, 0, 0), 0);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(one.message.header.count, 8);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	rig_server_close(&one);
 	close_clients(12);
 }
@@ -116,9 +96,9 @@ START_TEST(test_one_connection)
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
 	ck_assert_uint_eq(rig_read(&rig).active, 1);
-	ck_assert(answered(clients[0], one.from.fd[0]));
+	ck_assert(rig_answered(clients[0], one.from.fd[0]));
 	/* The dispatcher's copy is closed: the server's close is the last. */
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	closed_by_us(clients[0]);
 	rig_ids(&one, LUST_WIRE_DONE, &id, 1);
 	RIG_UNTIL(&rig, rig_read(&rig).done == 1);
@@ -143,7 +123,7 @@ START_TEST(test_batches)
 		ck_assert_uint_eq(one.message.connections.batch, ++batch);
 		for (unsigned i = 0; i < one.message.header.count; i++)
 			ids[got++] = one.message.connections.entry[i].id;
-		drop_fds(&one);
+		rig_drop_fds(&one);
 	}
 	ck_assert_uint_lt(batch, 40);
 	rig_ids(&one, LUST_WIRE_TAKEN, ids, 40);
@@ -166,7 +146,7 @@ START_TEST(test_window_and_capacity)
 	uint64_t ids[8];
 	for (unsigned i = 0; i < 3; i++)
 		ids[i] = one.message.connections.entry[i].id;
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	rig_hear_nothing(&rig, &one);
 	ck_assert_uint_eq(rig_read(&rig).accepted, 3);
 	ck_assert_uint_ne(rig_read(&rig).full_since_ms, 0);
@@ -176,14 +156,14 @@ START_TEST(test_window_and_capacity)
 	ck_assert_uint_eq(one.message.header.count, 2);
 	for (unsigned i = 0; i < 2; i++)
 		ids[3 + i] = one.message.connections.entry[i].id;
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	rig_hear_nothing(&rig, &one);
 
 	rig_ids(&one, LUST_WIRE_TAKEN, ids + 3, 2);
 	rig_ids(&one, LUST_WIRE_DONE, ids, 1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(one.message.header.count, 1);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 
 	union lust_wire_message more = {0};
 	more.capacity = (struct lust_wire_capacity){{LUST_WIRE_VERSION, LUST_WIRE_CAPACITY, 0}, 0, 0};
@@ -207,7 +187,7 @@ START_TEST(test_overload_refuses)
 	struct event event = rig_event(&rig, EVENT_DENIED);
 	ck_assert_uint_eq(event.number, DENIED_OVERLOAD);
 	ck_assert_uint_eq(event.family, AF_INET);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(3);
 	rig_server_close(&one);
 }
@@ -226,7 +206,7 @@ START_TEST(test_refusing_waits_for_the_start)
 	rig_register(&rig, &one, 0, 1, 0, 0, 0);
 	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 }
@@ -237,21 +217,19 @@ START_TEST(test_refused_goes_to_another)
 	rig_table(&rig, NULL, 0, 0);
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
-	drop_fds(&one);
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_ids(&one, LUST_WIRE_REFUSED, &id, 1);
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	ck_assert_uint_ne(first_id(&two), id);
-	ck_assert(answered(clients[0], two.from.fd[0]));
+	ck_assert_uint_ne(rig_first_id(&two), id);
+	ck_assert(rig_answered(clients[0], two.from.fd[0]));
 	ck_assert_uint_eq(rig_read(&rig).redispatched, 1);
 	ck_assert_uint_eq(atomic_load(&rig.d->board->servers[0].refused), 1);
 	/* The old id means nothing any more. */
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	(void)rig_event(&rig, EVENT_UNKNOWN_ID);
 	ck_assert_uint_eq(rig_read(&rig).taken, 0);
-	drop_fds(&two);
+	rig_drop_fds(&two);
 	close_clients(1);
 	rig_server_close(&one);
 	rig_server_close(&two);
@@ -265,14 +243,14 @@ START_TEST(test_refused_with_descriptor)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	rig_refuse(&one, first_id(&one), one.from.fd[0]);
-	drop_fds(&one);
+	rig_refuse(&one, rig_first_id(&one), one.from.fd[0]);
+	rig_drop_fds(&one);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
 	/* Nobody else holds it: the client sees the end. */
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	char byte;
 	ck_assert_int_eq(recv(clients[0], &byte, 1, 0), 0);
 	close_clients(1);
@@ -286,9 +264,7 @@ START_TEST(test_refused_truncated)
 	rig_table(&rig, NULL, 0, 0);
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
-	drop_fds(&one);
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_REFUSED, &id, 1);
 	struct event event = rig_event(&rig, EVENT_TRUNCATED);
 	ck_assert_uint_eq(event.slot, 0);
@@ -312,8 +288,8 @@ START_TEST(test_too_many_in_flight)
 	}
 	rig_flight_free(&flight);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	ck_assert(answered(clients[0], one.from.fd[0]));
-	drop_fds(&one);
+	ck_assert(rig_answered(clients[0], one.from.fd[0]));
+	rig_drop_fds(&one);
 	(void)seteuid(0); /* for the clean-up */
 	close_clients(1);
 	rig_server_close(&one);
@@ -326,15 +302,13 @@ START_TEST(test_refused_by_the_only_one)
 	rig_table(&rig, NULL, 0, 0);
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
-	drop_fds(&one);
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_REFUSED, &id, 1);
 	RIG_UNTIL(&rig, rig_read(&rig).redispatched == 1);
 	rig_hear_nothing(&rig, &one);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	ck_assert(answered(clients[0], one.from.fd[0]));
-	drop_fds(&one);
+	ck_assert(rig_answered(clients[0], one.from.fd[0]));
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 }
@@ -346,7 +320,7 @@ START_TEST(test_wrong_ids)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t ids[4] = {first_id(&one), first_id(&one), 1, UINT64_MAX};
+	uint64_t ids[4] = {rig_first_id(&one), rig_first_id(&one), 1, UINT64_MAX};
 	rig_ids(&one, LUST_WIRE_TAKEN, ids, 4);
 	rig_ids(&one, LUST_WIRE_DONE, ids, 4);
 	RIG_UNTIL(&rig, rig_read(&rig).done == 1);
@@ -354,14 +328,14 @@ START_TEST(test_wrong_ids)
 	ck_assert_uint_eq(rig_read(&rig).taken, 1);
 	ck_assert_uint_eq(rig_read(&rig).active, 0);
 	/* DONE without TAKEN is both. */
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	ids[0] = first_id(&one);
+	ids[0] = rig_first_id(&one);
 	rig_ids(&one, LUST_WIRE_DONE, ids, 1);
 	RIG_UNTIL(&rig, rig_read(&rig).done == 2);
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	close_clients(1);
 	rig_server_close(&one);
 }
@@ -374,7 +348,7 @@ START_TEST(test_linger)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = first_id(&one);
+	uint64_t id = rig_first_id(&one);
 	int fd = one.from.fd[0];
 	struct linger linger = {.l_onoff = 1, .l_linger = 600};
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
@@ -382,7 +356,7 @@ START_TEST(test_linger)
 	char junk[65536] = {0};
 	while (write(fd, junk, sizeof(junk)) > 0)
 		;
-	drop_fds(&one);
+	rig_drop_fds(&one);
 	uint64_t began = rig_now_ms();
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
@@ -406,8 +380,8 @@ START_TEST(test_nonblocking)
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_int_ne(fcntl(one.from.fd[0], F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_eq(fcntl(two.from.fd[0], F_GETFL) & O_NONBLOCK, 0);
-	drop_fds(&one);
-	drop_fds(&two);
+	rig_drop_fds(&one);
+	rig_drop_fds(&two);
 	close_clients(2);
 	rig_server_close(&one);
 	rig_server_close(&two);
@@ -436,7 +410,7 @@ START_TEST(test_full_pair)
 	while (got < CLIENTS - in_pair) {
 		rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 		got += two.message.header.count;
-		drop_fds(&two);
+		rig_drop_fds(&two);
 	}
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.pending, reading.accepted);

@@ -137,11 +137,9 @@ START_TEST(test_come_in_and_leave)
 	for (unsigned i = 0; i < 3; i++) {
 		int fd = come_in();
 		int client = rig_connect(&rig);
-		rig_hear(&rig, &kept, LUST_WIRE_CONNECTIONS);
-		uint64_t id = kept.message.connections.entry[0].id;
+		uint64_t id = rig_hear_id(&rig, &kept);
 		rig_ids(&kept, LUST_WIRE_TAKEN, &id, 1);
 		rig_until_taken(&rig, i + 1);
-		lust_message_close_from(&kept.from, 0);
 		close(fd); /* it lives on, but has left */
 		expect_gone();
 		ck_assert_uint_eq(rig_read(&rig).died, i + 1);
@@ -350,9 +348,7 @@ START_TEST(test_kept_by_the_next)
 	rig_expect(&rig, LINK_KEEP);
 	int fds[3];
 	memcpy(fds, rig.last_fds, sizeof(fds));
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, NULL, 0, 0);
+	rig_next(&rig, NULL, 0, 0);
 	struct link_message message = {.type = LINK_SERVER};
 	message.server = (struct link_server){.slot = 7,
 					      .generation = 3,
@@ -453,8 +449,7 @@ START_TEST(test_cut_off)
 {
 	int lifeline = come_in();
 	int client = rig_connect(&rig);
-	rig_hear(&rig, &kept, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&kept.from, 0);
+	rig_hear_id(&rig, &kept);
 	ck_assert_int_eq(send(kept.fd, "", 1, 0), 1);
 	expect_gone();
 	ck_assert_uint_eq(rig_read(&rig).taken, 1);

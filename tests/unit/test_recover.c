@@ -41,9 +41,7 @@ static void connect_clients(unsigned count)
 static void new_dispatcher(unsigned servers, unsigned flags)
 {
 	struct rig_server both[2] = {one, two};
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, both, servers, flags);
+	rig_next(&rig, both, servers, flags);
 }
 
 /* What the server had not received goes out again under a new id; nothing is lost, no client is refused. */
@@ -51,9 +49,7 @@ START_TEST(test_unreceived_is_served_again)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(2);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
-	lust_message_close_from(&one.from, 0);
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
 
@@ -66,12 +62,10 @@ START_TEST(test_unreceived_is_served_again)
 	rig_expect(&rig, LINK_REGISTERED);
 	rig_hear(&rig, &one, LUST_WIRE_REGISTERED);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	ck_assert_uint_eq(LUST_ID_GENERATION(one.message.connections.entry[0].id), 2);
+	ck_assert_uint_eq(LUST_ID_GENERATION(rig_first_id(&one)), 2);
 	ck_assert_uint_eq(one.message.connections.batch, 3);
-	ck_assert_int_eq(write(clients[1], "x", 1), 1);
-	char byte;
-	ck_assert_int_eq(read(one.from.fd[0], &byte, 1), 1);
-	lust_message_close_from(&one.from, 0);
+	ck_assert(rig_answered(clients[1], one.from.fd[0]));
+	rig_drop_fds(&one);
 	rig_until_accepted(&rig, 3);
 	/* DONE of the older generation. */
 	rig_ids(&one, LUST_WIRE_DONE, &id, 1);
@@ -86,9 +80,7 @@ START_TEST(test_killed_in_accept)
 {
 	rig_server(&rig, &one, 0, 0, 64);
 	atomic_store(&rig.d->board->accepting, 1);
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, &one, 1, 0);
+	rig_next(&rig, &one, 1, 0);
 	struct event event = rig_event(&rig, EVENT_LOST);
 	ck_assert_uint_eq(event.id, 0);
 	ck_assert_uint_eq(event.service, 0);
@@ -159,10 +151,8 @@ START_TEST(test_refused_of_an_older_generation)
 	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
 	ck_assert_uint_eq(two.message.connections.entry[0].peer_port, entry.peer_port);
 	ck_assert_uint_eq(two.message.connections.entry[0].kind, LUST_WIRE_TCP);
-	ck_assert_int_eq(write(clients[0], "x", 1), 1);
-	char byte;
-	ck_assert_int_eq(read(two.from.fd[0], &byte, 1), 1);
-	lust_message_close_from(&two.from, 0);
+	ck_assert(rig_answered(clients[0], two.from.fd[0]));
+	rig_drop_fds(&two);
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	rig_server_close(&one);
 	rig_server_close(&two);
@@ -175,15 +165,13 @@ START_TEST(test_unread_refused)
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	rig_refuse(&one, one.message.connections.entry[0].id, one.from.fd[0]);
-	lust_message_close_from(&one.from, 0);
+	rig_refuse(&one, rig_first_id(&one), one.from.fd[0]);
+	rig_drop_fds(&one);
 	new_dispatcher(1, 0);
 	rig_register_again(&rig, &one, 0, 1, 0, 1);
 	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	ck_assert_int_eq(write(clients[0], "x", 1), 1);
-	char byte;
-	ck_assert_int_eq(read(one.from.fd[0], &byte, 1), 1);
-	lust_message_close_from(&one.from, 0);
+	ck_assert(rig_answered(clients[0], one.from.fd[0]));
+	rig_drop_fds(&one);
 	ck_assert_uint_eq(rig_read(&rig).lost, 0);
 	ck_assert_uint_eq(rig_read(&rig).pending, 1);
 	rig_server_close(&one);
@@ -195,9 +183,7 @@ START_TEST(test_refused_with_something_else)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
-	lust_message_close_from(&one.from, 0);
+	uint64_t id = rig_hear_id(&rig, &one);
 	new_dispatcher(1, 0);
 	rig_register_again(&rig, &one, 0, 1, 1, 1);
 	rig_refuse(&one, id, rig.listener);
@@ -212,9 +198,7 @@ END_TEST
 START_TEST(test_count_of_entries_heals)
 {
 	atomic_fetch_add(&rig.d->board->ledger_used, 1);
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, NULL, 0, 0);
+	rig_next(&rig, NULL, 0, 0);
 	ck_assert_uint_eq(atomic_load(&rig.d->board->ledger_used), 0);
 	rig_say(&rig, &(struct link_message){.type = LINK_QUIESCE}, NULL, 0);
 	rig_expect(&rig, LINK_QUIET);
@@ -226,9 +210,7 @@ START_TEST(test_slot_used_again)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
-	lust_message_close_from(&one.from, 0);
+	uint64_t id = rig_hear_id(&rig, &one);
 	one.generation = 2;
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	new_dispatcher(1, LINK_SERVER_DEAD);
@@ -270,12 +252,9 @@ START_TEST(test_dead_server)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(3);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
-	lust_message_close_from(&one.from, 0);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&one.from, 0);
+	rig_hear_id(&rig, &one);
 	new_dispatcher(1, LINK_SERVER_DEAD);
 	ck_assert_uint_eq(rig.slots_freed, 1);
 	struct board_reading reading = rig_read(&rig);
@@ -283,8 +262,7 @@ START_TEST(test_dead_server)
 	ck_assert_uint_eq(reading.closed[CLOSED_TOUCHED], 1); /* no copy, no proof */
 	ck_assert_uint_eq(reading.pending, 1);
 	rig_server(&rig, &two, 1, 0, 1);
-	rig_hear(&rig, &two, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&two.from, 0);
+	rig_hear_id(&rig, &two);
 	rig_server_close(&one);
 	rig_server_close(&two);
 }
@@ -295,11 +273,9 @@ START_TEST(test_forgotten_server)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(2);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
-	lust_message_close_from(&one.from, 0);
 	new_dispatcher(0, 0);
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.died, 1);
@@ -315,9 +291,7 @@ START_TEST(test_torn_counters)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	board_count_accepted(rig.d->board, 0, 1);
-	rig_kill(&rig);
-	rig_revive(&rig);
-	rig_table(&rig, &one, 1, 0);
+	rig_next(&rig, &one, 1, 0);
 	ck_assert_uint_eq(rig_read(&rig).pending, 0);
 	ck_assert_uint_eq(rig_read(&rig).lost, 1);
 	rig_server_close(&one);
@@ -350,16 +324,13 @@ START_TEST(test_held_from_a_former_daemon)
 
 	for (unsigned i = 0; i < 3; i++)
 		clients[i] = rig_connect(&rig);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	lust_message_close_from(&one.from, 0);
+	rig_hear_id(&rig, &one);
 	rig_hear_nothing(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, old, 1); /* counted already */
 	rig_hear_nothing(&rig, &one);
 	rig_ids(&one, LUST_WIRE_DONE, old, 2);
-	for (unsigned i = 0; i < 2; i++) {
-		rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-		lust_message_close_from(&one.from, 0);
-	}
+	for (unsigned i = 0; i < 2; i++)
+		rig_hear_id(&rig, &one);
 	rig_until_accepted(&rig, 6);
 	ck_assert_uint_eq(rig_read(&rig).active, 1);
 	ck_assert_uint_eq(rig_read(&rig).done, 2);
@@ -376,9 +347,7 @@ START_TEST(test_held_is_more_than_known)
 {
 	rig_server(&rig, &one, 0, 0, 1);
 	connect_clients(1);
-	rig_hear(&rig, &one, LUST_WIRE_CONNECTIONS);
-	uint64_t id = one.message.connections.entry[0].id;
-	lust_message_close_from(&one.from, 0);
+	uint64_t id = rig_hear_id(&rig, &one);
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_until_taken(&rig, 1);
 	new_dispatcher(1, 0);
