@@ -2,23 +2,27 @@
  * calls.h: the functions that fault.c makes fail, each with its likeliest errno.  No include guard: it is a list.  Left out
  * is what cannot fail with right arguments (sigprocmask, close of an own descriptor, clock_gettime) and memory.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -56,11 +60,15 @@ FAULTY(int, ftruncate, (int fd, off_t length), (fd, length), -1, ENOSPC)
 FAULTY(pid_t, fork, (void), (), -1, EAGAIN)
 FAULTY(int, kill, (pid_t pid, int number), (pid, number), -1, EPERM)
 FAULTY(pid_t, waitpid, (pid_t pid, int *status, int options), (pid, status, options), -1, EINTR)
+FAULTY(int, fexecve, (int fd, char *const arguments[], char *const environment[]), (fd, arguments, environment), -1, ENOEXEC)
 FAULTY(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options), -1, EINTR)
 FAULTY(int, stat, (const char *path, struct stat *status), (path, status), -1, ENOMEM)
 FAULTY(int, lstat, (const char *path, struct stat *status), (path, status), -1, ENOMEM)
 FAULTY(int, fstat, (int fd, struct stat *status), (fd, status), -1, ENOMEM)
 FAULTY(int, fstatat, (int directory, const char *path, struct stat *status, int flags), (directory, path, status, flags), -1, ENOMEM)
+FAULTY(int, access, (const char *path, int mode), (path, mode), -1, EACCES)
+FAULTY(FILE *, fopen, (const char *path, const char *mode), (path, mode), NULL, EMFILE)
+FAULTY(DIR *, opendir, (const char *path), (path), NULL, EMFILE)
 FAULTY(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, ENOSPC)
 FAULTY(int, mkdirat, (int directory, const char *path, mode_t mode), (directory, path, mode), -1, ENOSPC)
 FAULTY(int, unlink, (const char *path), (path), -1, EBUSY)
@@ -77,6 +85,10 @@ FAULTY(int, setresgid, (gid_t real_id, gid_t effective, gid_t saved), (real_id, 
 FAULTY(int, setgroups, (size_t count, const gid_t *groups), (count, groups), -1, ENOMEM)
 FAULTY(int, getgroups, (int count, gid_t *groups), (count, groups), -1, EINVAL)
 FAULTY(pid_t, setsid, (void), (), -1, EPERM)
+FAULTY(int, setrlimit, (__rlimit_resource_t resource, const struct rlimit *limit), (resource, limit), -1, EPERM)
+FAULTY(int, setpriority, (__priority_which_t which, id_t id, int value), (which, id, value), -1, EACCES)
+FAULTY(int, setitimer, (__itimer_which_t which, const struct itimerval *value, struct itimerval *old), (which, value, old), -1, EPERM)
+FAULTY(ssize_t, getrandom, (void *data, size_t length, unsigned flags), (data, length, flags), -1, EAGAIN)
 FAULTY(int, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags), -1, EMFILE)
 FAULTY(int, epoll_create1, (int flags), (flags), -1, EMFILE)
 FAULTY(int, eventfd, (unsigned count, int flags), (count, flags), -1, EMFILE)
