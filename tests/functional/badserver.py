@@ -245,19 +245,24 @@ def extra_descriptors(server, options):
     forever()
 
 
+def fill(client):
+    """Until its client reads, no byte more; SO_LINGER: the last close would wait for that."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+
+
 def lingers(server, options):
     """Takes a connection, fills it, and says SO_LINGER: closing a copy of it may then wait, for everybody."""
     while not server.drained:
         for connection in server.next():
             server.say(wire.TAKEN, connection.id)
             client = connection.socket()
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
-            client.setblocking(False)
-            try:
-                while True:
-                    client.send(b"x" * 65536)
-            except BlockingIOError:
-                pass
+            fill(client)
             note(options.state, "filled")
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -266,13 +271,7 @@ def lingers_untaken(server, options):
     """The same without TAKEN: the dispatcher holds a copy and is the one to close it last."""
     for connection in server.next():
         client = connection.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
-        client.setblocking(False)
-        try:
-            while True:
-                client.send(b"x" * 65536)
-        except BlockingIOError:
-            pass
+        fill(client)
     note(options.state, "filled")
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -179,6 +179,10 @@ class Waiting:
             client.send("%s%d" % (path, number), keep=False)
             self.clients.append(client)
 
+    def statuses(self):
+        """[200 or another, or Failure, ...]; closes all."""
+        return [getattr(answer, "status", answer) for answer in self.answers()]
+
     def answers(self):
         """[Reply or Failure, ...], in order; closes all."""
         found = []
@@ -190,3 +194,10 @@ class Waiting:
                     found.append(failure)
         self.clients = []
         return found
+
+
+def pending(daemon, name, address, count):
+    """So many clients, whose connections its servers have not taken."""
+    waiting = Waiting(address, count)
+    daemon.wait_service(name, lambda one: one["connections"]["pending"] == count)
+    return waiting

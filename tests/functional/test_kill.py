@@ -2,11 +2,10 @@
 import os
 import re
 import signal
-import time
 
 import pytest
 
-from clients import Client, Failure, Load, Waiting, get, pids
+from clients import Client, Failure, Load, Waiting, get, pending, pids
 from lustlib import (BLOCKING, HELLO_PY, OUTSIDER, OUTSIDER_NAME, PYTHON, SANITIZED, alive, children, free_port, free_ports, hello,
                      listening_inodes, service, stop, wait_until)
 from tracing import needs_strace
@@ -41,8 +40,7 @@ def test_server_killed_under_load(daemon):
 def test_untouched_connections_of_a_killed_server_go_to_another(daemon, home):
     port = free_port()
     daemon.start(home.bad_service("web", port, "dies_before_taking", server=QUICK))
-    answers = Waiting(port, 5).answers()
-    assert [getattr(answer, "status", answer) for answer in answers] == [200] * 5
+    assert Waiting(port, 5).statuses() == [200] * 5
     count = daemon.service("web")["connections"]
     assert count["redispatched"] >= 1 and count["closed"]["touched"] == 0 and count["died"] == 0
     daemon.wait_ready()
@@ -138,14 +136,12 @@ def test_unreceived_connections_survive_the_dispatcher(daemon, home):
     daemon.start(home.bad_service("web", port, "good", take_timeout="600s"))
     (pid,) = daemon.pids("web")
     stop(pid)
-    waiting = Waiting(port, 10)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 10)
+    waiting = pending(daemon, "web", port, 10)
     old = daemon.dispatcher
     kill(old)
     daemon.wait_new_dispatcher(old)
     os.kill(pid, signal.SIGCONT)
-    answers = waiting.answers()
-    assert [getattr(answer, "status", answer) for answer in answers] == [200] * 10
+    assert waiting.statuses() == [200] * 10
     assert len(home.notes("web")) == 10, "each answered once"
 
 
@@ -166,22 +162,26 @@ def test_stop_does_not_wait_for_a_server_that_kill_does_not_end(daemon, home):
     daemon.before = None
 
 
+def stop_without_a_dispatcher(daemon):
+    """The supervisor learns of the dispatcher's death and of the wish to stop at once."""
+    dispatcher = daemon.dispatcher
+    stop(daemon.pid)
+    kill(dispatcher)
+    os.kill(daemon.pid, signal.SIGTERM)
+    os.kill(daemon.pid, signal.SIGCONT)
+    daemon.wait_notified("STOPPING=1")
+
+
 def test_stop_while_there_is_no_dispatcher(daemon, home):
     """A new one comes although the daemon stops: what the dead one had sent is answered, and servers are drained."""
     port = free_port()
     daemon.start(home.bad_service("web", port, "good", take_timeout="600s", drain_timeout="60s"))
     (pid,) = daemon.pids("web")
     stop(pid)
-    waiting = Waiting(port, 5)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 5)
-    dispatcher, supervisor = daemon.dispatcher, daemon.pid
-    stop(supervisor)
-    kill(dispatcher)
-    os.kill(supervisor, signal.SIGTERM)
-    os.kill(supervisor, signal.SIGCONT)
-    daemon.wait_notified("STOPPING=1")
+    waiting = pending(daemon, "web", port, 5)
+    stop_without_a_dispatcher(daemon)
     os.kill(pid, signal.SIGCONT)
-    assert [getattr(answer, "status", answer) for answer in waiting.answers()] == [200] * 5
+    assert waiting.statuses() == [200] * 5
     assert daemon.wait_exit() == 0
     assert "lost" not in daemon.log()
 
@@ -190,15 +190,9 @@ def test_stop_that_does_not_wait_tells_what_is_lost(daemon, home):
     """Nobody is left to settle it: each connection has its line, by id."""
     port = free_port()
     daemon.start(home.bad_service("web", port, "never_receives", take_timeout="600s", server={"stop_timeout": "1s"}))
-    waiting = Waiting(port, 3)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 3)
-    dispatcher, supervisor = daemon.dispatcher, daemon.pid
-    stop(supervisor)
-    kill(dispatcher)
-    os.kill(supervisor, signal.SIGTERM)
-    os.kill(supervisor, signal.SIGCONT)
-    daemon.wait_notified("STOPPING=1")
-    os.kill(supervisor, signal.SIGTERM)
+    waiting = pending(daemon, "web", port, 3)
+    stop_without_a_dispatcher(daemon)
+    os.kill(daemon.pid, signal.SIGTERM)
     assert daemon.wait_exit() == 0
     left = len(re.findall(r"connection \d+:\d+ from 127\.0\.0\.1:\d+ (?:lost|closed)", daemon.log()))
     assert left == 3, daemon.log()

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from clients import Client, Failure, Waiting, connect, get, pids
+from clients import Client, Failure, Waiting, connect, get, pending, pids
 from lustlib import (HERE, OUTSIDER, OUTSIDER_NAME, PYTHON, ROOT, alive, as_user, children, clean_environment, descriptors,
                      free_port, free_ports, hello, process_status, program, service, stop, wait_until)
 
@@ -42,10 +42,6 @@ def sizes(home, name):
     return [int(what.split()[1]) for _, what in home.notes(name) if what.startswith("batch")]
 
 
-def statuses(waiting):
-    return [getattr(answer, "status", answer) for answer in waiting.answers()]
-
-
 @pytest.mark.root
 def test_trap_01_etoomanyrefs(daemon, home):
     """More descriptors of the dispatcher's user in flight than its RLIMIT_NOFILE: the servers count as full, and
@@ -66,7 +62,7 @@ def test_trap_01_etoomanyrefs(daemon, home):
     assert get_status["connections"]["taken"] == 0 and get_status["ready"] == 1
     assert not home.notes("web"), "nothing got through"
     holder.stdin.close()
-    assert statuses(waiting) == [200] * 20
+    assert waiting.statuses() == [200] * 20
     assert daemon.dispatcher == dispatcher
     restore()
     holder.wait()
@@ -100,7 +96,7 @@ def test_trap_02_253_descriptors_a_message(daemon, home):
     stop(daemon.dispatcher)  # so that the whole crowd is there in one turn of its loop
     waiting = Waiting(port, 300)
     os.kill(daemon.dispatcher, signal.SIGCONT)
-    assert statuses(waiting) == [200] * 300
+    assert waiting.statuses() == [200] * 300
     assert sum(sizes(home, "web")) == 300 and max(sizes(home, "web")) == 64
     assert daemon.pids("web") == [pid]
 
@@ -126,10 +122,9 @@ def test_trap_04_credentials_come_before_descriptors(daemon, home):
     home.wait_note("web", "ready")
     (pid,) = daemon.pids("web")
     stop(pid)
-    waiting = Waiting(port, 64)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == 64)
+    waiting = pending(daemon, "web", port, 64)
     os.kill(pid, signal.SIGCONT)
-    assert statuses(waiting) == [200] * 64
+    assert waiting.statuses() == [200] * 64
     assert sum(sizes(home, "web")) == 64 and daemon.pids("web") == [pid]
 
 
@@ -171,7 +166,7 @@ def test_trap_06_a_socket_buffer_is_no_flow_control(daemon, home):
     daemon.wait_service("web", lambda one: one["connections"]["pending"] > 200)
     assert [get(good).status for _ in range(50)] == [200] * 50
     os.kill(pid, signal.SIGCONT)
-    assert statuses(waiting) == [200] * 900
+    assert waiting.statuses() == [200] * 900
     assert len(home.notes("web")) == 900 and daemon.dispatcher == dispatcher
 
 
@@ -240,7 +235,7 @@ def test_trap_09_accept_without_a_descriptor(daemon, home, overload):
         daemon.wait_service("web", lambda one: one["listen"][0]["waiting"] == 5)
         wait_until("it tries again and again", lambda: wake_ups(dispatcher) > 20 + woken)
         restore()
-        assert statuses(waiting) == [200] * 5
+        assert waiting.statuses() == [200] * 5
     else:
         for _ in range(3):
             with pytest.raises(Failure):
