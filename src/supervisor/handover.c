@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "helpers.h"
+#include "logging.h"
 #include "upgrade.h"
 
 /* Clients wait in the backlog meanwhile, and what is not TAKEN by then is handed up with its descriptor: waiting for
@@ -22,8 +23,10 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	struct supervisor *s = ev_userdata(loop);
 
-	if (s->upgrade->step == UPGRADE_ENDING && !s->stopping)
-		dispatcher_hand_over(s);
+	if (s->upgrade->step != UPGRADE_ENDING || s->stopping)
+		return;
+	log_line(s, LEVEL_DEBUG, NULL, "dispatcher (pid %d) is asked to hand over", (int)s->dispatcher.pid);
+	dispatcher_hand_over(s);
 }
 
 static double patience(const struct supervisor *s)

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -139,12 +140,14 @@ def children(pid):
 
 
 def descriptors(pid):
-    """{number: target}; None when we may not look."""
+    """{number: target}, without valgrind's log, one more of which it leaves open at each exec; None when we may not look."""
     found = {}
     try:
         for name in os.listdir("/proc/%d/fd" % pid):
             with contextlib.suppress(FileNotFoundError):
-                found[int(name)] = os.readlink("/proc/%d/fd/%s" % (pid, name))
+                target = os.readlink("/proc/%d/fd/%s" % (pid, name))
+                if not os.path.basename(target).startswith("valgrind."):
+                    found[int(name)] = target
     except PermissionError:
         return None
     return found
@@ -167,16 +170,10 @@ def program(pid):
 
 
 def listening_inodes(port):
-    """Socket inodes that listen on this TCP port."""
-    found = set()
-    for table in ("tcp", "tcp6"):
-        with open("/proc/net/" + table) as file:
-            next(file)
-            for line in file:
-                words = line.split()
-                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
-                    found.add(words[9])
-    return found
+    """Socket inodes that listen on this TCP port of 127.0.0.1; on other addresses it may be somebody else's."""
+    address = "%08X:%04X" % (struct.unpack("=I", socket.inet_aton("127.0.0.1"))[0], port)
+    with open("/proc/net/tcp") as file:
+        return {words[9] for words in map(str.split, file) if words[1] == address and words[3] == "0A"}
 
 
 # ---- the table ----
@@ -258,13 +255,10 @@ def valgrind_complaint(home, supervisors):
         # Its own log, and the standard three as they were inherited.
         text = re.sub(r"^Open (file descriptor \d+: \S*/valgrind\.\d+|.*descriptor [012]: .*)\n"
                       r" *<inherited from parent>\n", "", text, flags=re.M)
-        # Upgrade's trial of the program on disk ends with all that the daemon has, which stays the daemon's.
-        if "restore_try" in text:
+        # What a child has that ended before its exec is the supervisor's, or for the new program.  The program that is
+        # tried for an upgrade, whichever it is, ends with all that the daemon has.
+        if int(path.rpartition(".")[2]) not in supervisors and re.search("supervisor_run|supervisor_go_on|/memfd:lust-state", text):
             text = re.sub(r"^Open (?:.+\n)+", "", text, flags=re.M)
-        # A child that was ended on its way to exec: what it has is the supervisor's, or is for the new program.
-        if int(path.rpartition(".")[2]) not in supervisors:
-            text = re.sub(r"^Open (?:.+\n)+", lambda one: "" if "supervisor_run" in one.group() else one.group(), text,
-                          flags=re.M)
         if text.strip():
             return "%s:\n%s" % (path, text[:4000])
     return ""
@@ -344,9 +338,9 @@ class Daemon:
         self.notified = []
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*(word.replace("@HOME@", self.home) for word in WRAP),
-                 *self.wrapper, self.program, "-c", self.table_file, "-r", self.runtime, "run"], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=clean_environment(dict(self.environment, NOTIFY_SOCKET=path)), cwd="/",
+                [*self.wrapper, *(word.replace("@HOME@", self.home) for word in WRAP),
+                 self.program, "-c", self.table_file, "-r", self.runtime, "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=clean_environment(dict(self.environment, NOTIFY_SOCKET=path)), cwd="/",
                 start_new_session=True, **as_user(self.user))
         self.seen.add(self.process.pid)
         self.supervisors.add(self.process.pid)
