@@ -127,7 +127,7 @@ class Run:
     def ask(self, address, times):
         for _ in range(times):
             try:
-                reply = clients.get(address, limit=20)
+                reply = clients.get(address, limit=LIMIT)
                 if reply.status != 200:
                     raise Problem("a client got %s" % (reply,))
             except clients.Failure as failure:
@@ -180,7 +180,7 @@ class Run:
         self.ask(ports[0], 2)
         self.kill(self.status()["dispatcher_pid"])
         self.ask(ports[0], 3)
-        self.kill(next((pid for pid in lustlib.children(self.daemon.pid) if lustlib.program(pid) == "lust-logger"), 0))
+        self.kill(self.daemon.logger)
         self.ask(ports[2], 2)
 
     # ---- judging ----
@@ -224,6 +224,7 @@ class Run:
         return self.wait_until("it comes to rest", at_rest)
 
     def judge(self, status):
+        """By what the log says at the end of the daemon: its lines come when the logger has the processor."""
         log = self.log()
         lost = sum(one["connections"]["lost"] for one in status["services"])
         if lost > len(re.findall(r"lost", log)):
@@ -246,8 +247,9 @@ class Run:
             self.daemon.spawn()
             if self.wait_up():
                 self.scenario(ports)
-                self.judge(self.wait_settled())
+                status = self.wait_settled()
                 self.stop()
+                self.judge(status)
             if not (self.site and self.site.spoils_removal()):
                 self.daemon.check_gone()
             return ""
