@@ -43,6 +43,7 @@ def test_trap_13_closing_a_million_descriptors(daemon, home):
             assert any(re.match(r"close_range\(\d+, 4294967295", line) for line in before), before
 
 
+@pytest.mark.native
 def test_trap_14_too_few_descriptors_for_the_table(daemon):
     """An error at the start that names both numbers; servers get what the daemon was started with."""
     daemon.write(hello("web", free_port(), 50))
