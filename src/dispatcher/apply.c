@@ -47,6 +47,8 @@ static int apply_services(struct dispatcher *d)
 			return -ENOMEM;
 		apply_acknowledge(d, service, record->acknowledge);
 		service->set = *record;
+		if (!choose_all_changed(service))
+			return -ENOMEM;
 		service->removed = record->gone;
 		service->rule_count = 0;
 		if (record->fresh)

@@ -5,77 +5,77 @@
  */
 #include "config.h"
 
+#include <stdlib.h>
+
 #include "balance.h"
 
-/* The finalizer of splitmix64: every bit of the input moves half of the output's. */
-static uint64_t mix(uint64_t x)
+#define ROOT 1u
+
+static uint32_t lesser(uint32_t a, uint32_t b)
 {
-	x ^= x >> 30;
-	x *= UINT64_C(0xbf58476d1ce4e5b9);
-	x ^= x >> 27;
-	x *= UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return a < b ? a : b;
 }
 
-uint64_t balance_key(const uint8_t *bytes, size_t length)
+bool balance_reserve(struct balance *balance, uint32_t positions)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return mix(hash);
+	uint32_t leaves = 1;
+	while (leaves < positions)
+		leaves *= 2;
+	if (leaves <= balance->leaves)
+		return true;
+	uint32_t *rank = calloc(leaves, 2 * sizeof(*rank));
+	if (!rank)
+		return false;
+	for (uint32_t at = 0; at < leaves; at++)
+		rank[leaves + at] = at < balance->leaves ? balance_rank(balance, at) : BALANCE_NEVER;
+	for (uint32_t node = leaves - 1; node >= ROOT; node--)
+		rank[node] = lesser(rank[2 * node], rank[2 * node + 1]);
+	free(balance->rank);
+	*balance = (struct balance){.rank = rank, .leaves = leaves};
+	return true;
 }
 
-static uint32_t round_robin(const struct candidate *candidates, uint32_t count, uint32_t *turn)
+void balance_free(struct balance *balance)
 {
-	for (uint32_t step = 0; step < count; step++) {
-		uint32_t at = (*turn + step) % count;
-		if (candidates[at].credits) {
-			*turn = (at + 1) % count;
-			return at;
-		}
+	free(balance->rank);
+	*balance = (struct balance){0};
+}
+
+void balance_set(struct balance *balance, uint32_t at, uint32_t rank)
+{
+	uint32_t node = balance->leaves + at;
+	while (balance->rank[node] != rank) {
+		balance->rank[node] = rank;
+		if (node == ROOT)
+			return;
+		rank = lesser(rank, balance->rank[node ^ 1]);
+		node /= 2;
 	}
-	return BALANCE_NOBODY;
 }
 
-/* Equals take turns: otherwise the first of idle servers would get every connection. */
-static uint32_t least_connections(const struct candidate *candidates, uint32_t count, uint32_t *turn)
+/* The subtree with that rank which begins first, at this leaf or behind it; 0: there is none. */
+static uint32_t find_from(const struct balance *balance, uint32_t node, uint32_t least)
 {
-	uint32_t best = BALANCE_NOBODY;
-	for (uint32_t step = 0; step < count; step++) {
-		uint32_t at = (*turn + step) % count;
-		if (candidates[at].credits &&
-		    (best == BALANCE_NOBODY || candidates[at].load < candidates[best].load))
-			best = at;
+	while (balance->rank[node] != least) {
+		while (node & 1) /* the last of its parent, or the root */
+			node /= 2;
+		if (!node)
+			return 0;
+		node++;
 	}
-	if (best != BALANCE_NOBODY)
-		*turn = (best + 1) % count;
-	return best;
+	return node;
 }
 
-static uint32_t source_hash(const struct candidate *candidates, uint32_t count, uint64_t key)
+uint32_t balance_choose(const struct balance *balance, uint32_t turn)
 {
-	uint32_t best = BALANCE_NOBODY;
-	uint64_t best_weight = 0;
-	for (uint32_t at = 0; at < count; at++) {
-		uint64_t weight = mix(key ^ mix(candidates[at].name));
-		if (candidates[at].credits && (best == BALANCE_NOBODY || weight > best_weight)) {
-			best = at;
-			best_weight = weight;
-		}
-	}
-	return best;
-}
-
-uint32_t balance_choose(enum link_balance how, const struct candidate *candidates, uint32_t count,
-			uint32_t *turn, uint64_t key)
-{
-	switch (how) {
-	case LINK_LEAST_CONNECTIONS:
-		return least_connections(candidates, count, turn);
-	case LINK_SOURCE_HASH:
-		return source_hash(candidates, count, key);
-	case LINK_ROUND_ROBIN:
-		break;
-	}
-	return round_robin(candidates, count, turn);
+	if (!balance->leaves || balance->rank[ROOT] == BALANCE_NEVER)
+		return BALANCE_NOBODY;
+	uint32_t least = balance->rank[ROOT], node = 0;
+	if (turn < balance->leaves)
+		node = find_from(balance, balance->leaves + turn, least);
+	if (!node)
+		node = ROOT;
+	while (node < balance->leaves)
+		node = 2 * node + (balance->rank[2 * node] != least);
+	return node - balance->leaves;
 }

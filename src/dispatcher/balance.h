@@ -1,34 +1,34 @@
 /*
- * balance.h: which server gets a connection.  Pure.
+ * balance.h: which server of a service gets the next connection, by turns or by load.  Each server has a position and
+ * a rank; among those of the least rank the first one from a position on is found, in logarithmic time.  Pure.
  */
 #ifndef BALANCE_H
 #define BALANCE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "link.h"
-
 #define BALANCE_NOBODY UINT32_MAX
+#define BALANCE_NEVER UINT32_MAX /* the rank of who gets none now */
 
-struct candidate {
-	uint32_t slot;
-	uint32_t name;    /* for the hash: the same after a restart */
-	uint32_t credits; /* connections that it may get now */
-	uint32_t load;    /* connections that it has */
-	bool late;        /* slow to receive; for the caller, who gives credits accordingly */
+/* All 0: no room. */
+struct balance {
+	uint32_t *rank;  /* owned; a tree in an array: each node has the least rank below it, 1 is the root */
+	uint32_t leaves; /* a power of two; the first one has this number */
 };
 
-/*
- * The position of the chosen one among the candidates, or BALANCE_NOBODY when none has a credit.  *turn
- * belongs to the service and is carried from call to call; key is balance_key() of the client.
- * Source-hash is rendezvous hashing: when a server comes or goes (or is full), only its clients move.
- */
-uint32_t balance_choose(enum link_balance how, const struct candidate *candidates, uint32_t count,
-			uint32_t *turn, uint64_t key);
+/* For so many positions; those that are new have the rank BALANCE_NEVER.  false: no memory, nothing has changed. */
+bool balance_reserve(struct balance *balance, uint32_t positions);
+void balance_free(struct balance *balance);
 
-/* Of an address's bytes. */
-uint64_t balance_key(const uint8_t *bytes, size_t length);
+static inline uint32_t balance_rank(const struct balance *balance, uint32_t at)
+{
+	return balance->rank[balance->leaves + at];
+}
+
+void balance_set(struct balance *balance, uint32_t at, uint32_t rank);
+
+/* The first from `turn` on, and then from the start, among those of the least rank; or BALANCE_NOBODY. */
+uint32_t balance_choose(const struct balance *balance, uint32_t turn);
 
 #endif

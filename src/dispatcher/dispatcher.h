@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "balance.h"
 #include "board.h"
 #include "channel.h"
+#include "choose.h"
 #include "eager.h"
 #include "event.h"
 #include "ledger.h"
@@ -56,11 +56,10 @@ struct service {
 	struct link_rule *rule;  /* owned */
 	size_t rule_count;
 	struct listener *listeners;
-	struct server **server;      /* owned array, in the order in which they came */
-	struct candidate *candidate; /* as much room: filled anew for each turn of choosing */
+	struct server **server;     /* owned array, in no order */
+	struct choosing *choosing;  /* owned; NULL: it never had a server */
 	uint32_t server_count, server_room, nonblocking_servers;
 	uint32_t registered, expected; /* of the servers that are not cut: did they say REGISTER? */
-	uint32_t turn;            /* of balance_choose() */
 	struct ledger_list queue; /* taken back from a server: go before new ones */
 	struct linger_caution caution;
 	uint64_t lonely_since_us; /* no server runs and none is expected; 0: there is one */
@@ -109,7 +108,10 @@ struct server {
 	struct ledger_list staged; /* joined the batch of this turn */
 	struct ledger_list sent;   /* in the pair or received, not TAKEN */
 	struct ledger_list held;   /* of the active ones: kept until DONE */
+	struct choice choice;
 	uint64_t life_us;          /* last sign of life */
+	uint64_t looked_us;        /* when stall_late() asked the kernel, and what it heard */
+	bool unreceived;
 	struct ev_io read, lifeline_watch, pidfd_watch;
 	struct eager eager;
 	struct ev_timer stall, leave;
@@ -197,7 +199,7 @@ void dispatcher_stop(struct dispatcher *, int exit_code);
 /* ---- turn.c: what happens once a loop turn ---- */
 void turn_start(struct dispatcher *);
 void turn_service(struct dispatcher *, const struct service *); /* look at it at the end of this turn */
-void turn_server(struct dispatcher *, const struct server *);
+void turn_server(struct dispatcher *, struct server *); /* the same; and it may have got or lost credits */
 void turn_retry(struct dispatcher *);             /* look at all that is blocked, in a moment */
 void turn_end(struct dispatcher *);               /* the end of a turn, as the loop brings it about */
 uint32_t turn_own_fds(const struct dispatcher *); /* open descriptors that are no clients' */
@@ -261,12 +263,6 @@ void service_drop_server(struct service *, struct server *);
 void service_count_server(struct service *, const struct server *, int by);
 void service_reset_counters(struct dispatcher *, uint32_t index);
 struct board_service *service_board(const struct dispatcher *, const struct service *);
-
-/* ---- choose.c: credits of a service's servers and the choice among them ---- */
-uint64_t choose_gather(struct service *);
-bool choose_any(const struct service *); /* would that be more than 0?  Looks no further than it must */
-/* The server for this entry, its credit spent; NULL: none may have it now. */
-struct server *choose_server(struct service *, const struct ledger_entry *);
 
 /* ---- requeue.c: connections taken back, until another server has them ---- */
 void requeue(struct dispatcher *, struct service *, uint32_t index); /* in no list; gets a new id */
@@ -346,7 +342,7 @@ uint32_t withdraw(struct dispatcher *, struct server *);
 void stall_watch(struct server *);
 void stall_timer(struct ev_loop *, struct ev_timer *, int);
 /* It has not received what was sent a moment ago: others are preferred, long before it counts as stalled. */
-bool stall_late(const struct dispatcher *, const struct server *);
+bool stall_late(const struct dispatcher *, struct server *);
 void stall_life(struct dispatcher *, struct server *); /* a sign of life */
 
 /* ---- death.c ---- */

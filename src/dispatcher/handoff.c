@@ -77,6 +77,7 @@ static void not_sent(struct dispatcher *d, struct server *server, uint32_t count
 	if (error != EAGAIN && error != ETOOMANYREFS && error != ENOBUFS && error != ENOMEM && error != EINTR)
 		report_server(d, EVENT_SEND_FAILED, server, 0, error);
 	server->blocked = true;
+	choose_changed(server);
 	turn_retry(d);
 }
 

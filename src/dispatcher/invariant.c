@@ -83,6 +83,8 @@ static const char *check_service(const struct dispatcher *d, const struct servic
 	}
 	if (!wrong)
 		wrong = check_counted(service);
+	if (!wrong)
+		wrong = choose_broken(service);
 	if (wrong)
 		return wrong;
 	struct board_reading reading;

@@ -49,6 +49,7 @@ void say_owed(struct dispatcher *d, struct server *server, unsigned which)
 		}
 		if (error) {
 			server->blocked = true;
+			choose_changed(server);
 			turn_retry(d);
 			return;
 		}

@@ -45,7 +45,7 @@ void service_free_if_gone(struct dispatcher *d, struct service *service)
 	d->service[service->set.service] = NULL;
 	free(service->rule);
 	free(service->server);
-	free(service->candidate);
+	choose_free(service->choosing);
 	free(service);
 }
 
@@ -60,30 +60,30 @@ struct service *service_by_name(const struct dispatcher *d, const char *name)
 bool service_add_server(struct service *service, struct server *server)
 {
 	if (service->server_count == service->server_room) {
-		uint32_t room = service->server_room ? service->server_room * 2 : 4;
+		uint32_t room = service->server_room ? service->server_room * 2 : 1;
 		struct server **servers = reallocarray(service->server, room, sizeof(*servers));
 		if (!servers)
 			return false;
 		service->server = servers;
-		struct candidate *candidates = reallocarray(service->candidate, room, sizeof(*candidates));
-		if (!candidates)
-			return false;
-		service->candidate = candidates;
 		service->server_room = room;
 	}
 	service->server[service->server_count++] = server;
+	server->service = service;
+	if (!choose_join(service, server)) {
+		service->server_count--;
+		return false;
+	}
 	service_count_server(service, server, 1);
 	return true;
 }
 
+/* Its place is the last one's then: nobody else moves. */
 void service_drop_server(struct service *service, struct server *server)
 {
-	uint32_t at = 0;
-	while (service->server[at] != server)
-		at++;
+	uint32_t at = server->choice.at;
+	choose_part(service, server);
 	service->server_count--;
-	memmove(service->server + at, service->server + at + 1,
-		(service->server_count - at) * sizeof(struct server *));
+	service->server[at] = service->server[service->server_count];
 	service->nonblocking_servers -= server->nonblocking;
 	service_count_server(service, server, -1);
 }

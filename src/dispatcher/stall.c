@@ -38,9 +38,16 @@ static uint64_t silent_us(const struct dispatcher *d, const struct server *serve
 	return d->now_us > since_us ? d->now_us - since_us : 0;
 }
 
-bool stall_late(const struct dispatcher *d, const struct server *server)
+/* The kernel is asked once a turn: in between nobody sends. */
+bool stall_late(const struct dispatcher *d, struct server *server)
 {
-	return server->sent.count && silent_us(d, server) > LATE_US && !received_all(server);
+	if (!server->sent.count || silent_us(d, server) <= LATE_US)
+		return false;
+	if (server->looked_us != d->now_us) {
+		server->looked_us = d->now_us;
+		server->unreceived = !received_all(server);
+	}
+	return server->unreceived;
 }
 
 static void wait_for(struct server *server, uint64_t us)

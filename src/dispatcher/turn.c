@@ -33,9 +33,10 @@ void turn_service(struct dispatcher *d, const struct service *service)
 	dirty_add(&d->dirty_services, service->set.service);
 }
 
-void turn_server(struct dispatcher *d, const struct server *server)
+void turn_server(struct dispatcher *d, struct server *server)
 {
 	dirty_add(&d->dirty_servers, server->slot);
+	choose_changed(server);
 }
 
 void turn_retry(struct dispatcher *d)
