@@ -93,31 +93,28 @@ void listener_say_unbound(struct supervisor *s, enum logger_level level, const c
 		 level == LEVEL_ERROR ? "" : "; it is tried again");
 }
 
-static bool tcp_numbers(const struct listener *listener, struct tcp_info *info)
-{
-	socklen_t length = sizeof(*info);
-
-	memset(info, 0, sizeof(*info));
-	return listener->fd >= 0 && listener->want->address.kind == ADDRESS_TCP &&
-	       getsockopt(listener->fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0;
-}
-
-uint64_t listen_waiting(const struct listener *listener)
+static struct listen_queue tcp_queue(int fd)
 {
 	struct tcp_info info;
-	uint32_t waiting;
+	socklen_t length = sizeof(info);
 
-	if (listener->fd >= 0 && listener->want->address.kind == ADDRESS_UNIX)
-		return unix_queue(listener->fd, &waiting) == 0 ? waiting : 0;
-	/* Of a listening socket the kernel reports its queue here, and its bound in tcpi_sacked. */
-	return tcp_numbers(listener, &info) ? info.tcpi_unacked : 0;
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return (struct listen_queue){0};
+	/* Of a listening socket the kernel reports its queue here, and the bound of it. */
+	return (struct listen_queue){.waiting = info.tcpi_unacked, .backlog = info.tcpi_sacked};
 }
 
-uint32_t listen_backlog(const struct listener *listener)
+struct listen_queue listen_queue(const struct listener *listener, struct unix_queues *queues)
 {
-	struct tcp_info info;
-
-	return tcp_numbers(listener, &info) ? info.tcpi_sacked : 4096;
+	if (listener->fd < 0)
+		return (struct listen_queue){0};
+	if (listener->want->address.kind == ADDRESS_TCP)
+		return tcp_queue(listener->fd);
+	const struct unix_queue *queue = unix_queue_of(queues, listener->fd);
+	if (queue == NULL)
+		return (struct listen_queue){0};
+	return (struct listen_queue){.waiting = queue->waiting, .backlog = queue->backlog};
 }
 
 uint64_t listen_dropped(const struct listener *listener)

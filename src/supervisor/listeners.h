@@ -26,12 +26,28 @@ void listener_retry_later(struct supervisor *, struct listener *);
 void listener_retry_on(struct supervisor *, struct listener *); /* by its retry_ms, after `upgrade` */
 void listener_retry_now(struct supervisor *, struct listener *);
 void listener_say_unbound(struct supervisor *, enum logger_level, const char *service, const struct listener *);
-uint64_t listen_waiting(const struct listener *);  /* clients in the backlog */
-uint64_t listen_dropped(const struct listener *);  /* SO_MEMINFO drops */
-uint32_t listen_backlog(const struct listener *);
+uint64_t listen_dropped(const struct listener *); /* SO_MEMINFO drops */
+
+/* Clients in the backlog, and how many may be there; 0 and 0: the kernel does not tell. */
+struct listen_queue {
+	uint32_t waiting, backlog;
+};
+struct unix_queues;
+struct listen_queue listen_queue(const struct listener *, struct unix_queues *);
 
 /* ---- unix_queue.c ---- */
-int unix_queue(int fd, uint32_t *waiting); /* of a listening Unix socket.  0 or -errno: this kernel does not tell */
+struct unix_queue {
+	uint32_t inode, waiting, backlog;
+};
+/* Of all Unix sockets that listen, sorted; all 0: not yet read. */
+struct unix_queues {
+	struct unix_queue *queue; /* owned */
+	size_t count, room;
+	bool read;
+};
+/* NULL: the kernel does not tell.  Reads them the first time. */
+const struct unix_queue *unix_queue_of(struct unix_queues *, int fd);
+void unix_queues_drop(struct unix_queues *);
 
 /* ---- listener_set.c: the listeners that exist, to be claimed by address ---- */
 struct listener_set;

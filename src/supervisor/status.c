@@ -59,6 +59,7 @@ static void drop_group(struct status_cursor *cursor)
 void status_end(struct status_cursor *cursor)
 {
 	drop_group(cursor);
+	unix_queues_drop(&cursor->queues);
 	cursor->part = STATUS_END;
 }
 

@@ -5,6 +5,7 @@
 #ifndef STATUS_H
 #define STATUS_H
 
+#include "listeners.h"
 #include "supervisor.h"
 
 enum status_part {
@@ -30,6 +31,7 @@ struct status_cursor {
 	struct control_listener *listeners;
 	struct control_server *servers;
 	size_t group, group_size; /* records of this service: given out, all */
+	struct unix_queues queues;
 };
 
 void status_begin(struct status_cursor *cursor, const char *only);

@@ -121,7 +121,8 @@ static void copy_server(const struct supervisor *supervisor, const struct server
 	status_copy_text(out->last_line, sizeof(out->last_line), server->last_line);
 }
 
-static void copy_listener(const struct listener *listener, struct control_listener *out)
+static void copy_listener(const struct listener *listener, struct unix_queues *queues,
+			  struct control_listener *out)
 {
 	uint64_t now_ms = clock_ms();
 
@@ -133,8 +134,9 @@ static void copy_listener(const struct listener *listener, struct control_listen
 	address_format(&listener->want->address, out->address);
 	out->bound = listener->fd >= 0;
 	if (out->bound) {
-		out->backlog = listen_backlog(listener);
-		out->waiting = listen_waiting(listener);
+		struct listen_queue queue = listen_queue(listener, queues);
+		out->backlog = queue.backlog;
+		out->waiting = queue.waiting;
 		out->dropped = listen_dropped(listener);
 		return;
 	}
@@ -209,7 +211,7 @@ int status_copy_service(struct supervisor *supervisor, struct service *service, 
 		return -ENOMEM;
 	}
 	for (const struct listener *listener = service->listeners; listener; listener = listener->next)
-		copy_listener(listener, &cursor->listeners[at++]);
+		copy_listener(listener, &cursor->queues, &cursor->listeners[at++]);
 	at = 0;
 	for (const struct server *server = service->servers; server; server = server->next)
 		copy_server(supervisor, server, &cursor->servers[at++], now_s);

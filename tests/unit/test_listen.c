@@ -88,6 +88,15 @@ START_TEST(a_socket_that_everybody_may_use)
 }
 END_TEST
 
+static struct listen_queue queue_of(const struct listener *listener)
+{
+	struct unix_queues queues = {0};
+	struct listen_queue queue = listen_queue(listener, &queues);
+
+	unix_queues_drop(&queues);
+	return queue;
+}
+
 START_TEST(who_waits_at_a_unix_socket)
 {
 	struct table_listen word = unix_word("a");
@@ -96,17 +105,48 @@ START_TEST(who_waits_at_a_unix_socket)
 	int client[3];
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", word.address.path);
+	ck_assert_int_eq(listen(listener.fd, 7), 0);
 	for (uint64_t i = 0; i < 3; i++) {
-		ck_assert_uint_eq(listen_waiting(&listener), i);
+		ck_assert_uint_eq(queue_of(&listener).waiting, i);
+		ck_assert_uint_eq(queue_of(&listener).backlog, 7);
 		client[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		ck_assert_int_eq(connect(client[i], (struct sockaddr *)&address, sizeof(address)), 0);
 	}
-	ck_assert_uint_eq(listen_waiting(&listener), 3);
+	ck_assert_uint_eq(queue_of(&listener).waiting, 3);
 	close(accept(listener.fd, NULL, NULL));
-	ck_assert_uint_eq(listen_waiting(&listener), 2);
+	ck_assert_uint_eq(queue_of(&listener).waiting, 2);
 	for (unsigned i = 0; i < 3; i++)
 		close(client[i]);
 	listen_close(s, &listener);
+}
+END_TEST
+
+/* One answer tells all that are there, in several parts when they are many, and nothing of a socket that is not. */
+START_TEST(who_waits_at_many)
+{
+	struct unix_queues queues = {0};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int many[700], client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	for (int i = 0; i < 700; i++) {
+		many[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(bind(many[i], (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+		ck_assert_int_eq(listen(many[i], 1000 + i), 0);
+	}
+	socklen_t length = sizeof(address);
+	ck_assert_int_eq(getsockname(many[500], (struct sockaddr *)&address, &length), 0);
+	ck_assert_int_eq(connect(client, (struct sockaddr *)&address, length), 0);
+	for (int i = 0; i < 700; i++) {
+		const struct unix_queue *queue = unix_queue_of(&queues, many[i]);
+		ck_assert_ptr_nonnull(queue);
+		ck_assert_uint_eq(queue->backlog, 1000 + (uint32_t)i);
+		ck_assert_uint_eq(queue->waiting, i == 500);
+	}
+	ck_assert_ptr_null(unix_queue_of(&queues, client));
+	unix_queues_drop(&queues);
+	for (int i = 0; i < 700; i++)
+		close(many[i]);
+	close(client);
 }
 END_TEST
 
@@ -189,9 +229,9 @@ START_TEST(a_port_is_taken_once)
 	struct listener second = {.want = &same, .fd = -1};
 
 	ck_assert_int_eq(listen_open(&second), -EADDRINUSE);
-	ck_assert_uint_eq(listen_waiting(&first), 0);
+	ck_assert_uint_eq(queue_of(&first).waiting, 0);
 	ck_assert_uint_eq(listen_dropped(&first), 0);
-	ck_assert_uint_gt(listen_backlog(&first), 0);
+	ck_assert_uint_gt(queue_of(&first).backlog, 0);
 	listen_close(s, &first);
 }
 END_TEST
@@ -314,6 +354,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_socket_that_everybody_may_use);
 	tcase_add_test(tests, who_waits_at_a_unix_socket);
+	tcase_add_test(tests, who_waits_at_many);
 	tcase_add_test(tests, a_dead_socket_gives_way);
 	tcase_add_test(tests, a_living_socket_stays);
 	tcase_add_test(tests, a_file_is_nothing_to_remove);
