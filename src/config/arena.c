@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "region.h"
+
 #define BLOCK ((size_t)256 * 1024) /* more than malloc() takes from the heap: an old table leaves no holes in it */
 #define ALIGNMENT _Alignof(max_align_t)
 
@@ -24,9 +26,12 @@ struct arena_block {
 
 static struct arena_block *arena_block(struct arena *arena, size_t size)
 {
-	struct arena_block *block;
+	struct arena_block *block = NULL;
 
-	if (size > SIZE_MAX / 2 || !(block = malloc(sizeof(*block) + size)))
+	if (size <= SIZE_MAX / 2)
+		block = arena->region ? region_take(arena->region, sizeof(*block) + size)
+				      : malloc(sizeof(*block) + size);
+	if (!block)
 		longjmp(*arena->no_memory, 1);
 	block->used = 0;
 	block->size = size;
@@ -124,7 +129,7 @@ void arena_reset(struct arena *arena)
 {
 	struct arena_block *block, *before;
 
-	if (!arena->last)
+	if (!arena->last || arena->region)
 		return;
 	for (block = arena->last->before; block; block = before) {
 		before = block->before;
@@ -137,6 +142,7 @@ void arena_reset(struct arena *arena)
 void arena_free(struct arena *arena)
 {
 	arena_reset(arena);
-	free(arena->last);
+	if (!arena->region)
+		free(arena->last);
 	arena->last = NULL;
 }

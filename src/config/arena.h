@@ -11,10 +11,12 @@
 #include <stddef.h>
 
 struct arena_block;
+struct region;
 
 struct arena {
 	struct arena_block *last;
 	jmp_buf *no_memory;
+	struct region *region; /* where its blocks lie, which go with it; NULL: malloc()'s */
 };
 
 /* Zeroed and aligned for any type. */

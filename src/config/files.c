@@ -43,9 +43,14 @@ int files_load(struct reader *reader, const char *path, bool plain, char **text,
 	       struct stat *status)
 {
 	const struct table_file *file;
+	int error;
 
-	if (!reader->options->file)
-		return source_load(path, plain, text, length, status);
+	if (!reader->options->file) {
+		progress_note(reader->options->progress, "reading", path);
+		error = source_load(path, plain, text, length, status);
+		progress_over(reader->options->progress);
+		return error;
+	}
 	file = files_find(reader->options, path);
 	return file ? files_copy(file, text, length, status) : -ENOENT;
 }

@@ -100,7 +100,8 @@ static void read_file(struct reader *reader, struct place asked, unsigned depth,
 	size_t length;
 	int error;
 
-	error = files_load(reader, path, depth > 0, &reader->text[depth], &length, &status);
+	error = files_load(reader, path, depth > 0 || reader->options->regular, &reader->text[depth], &length,
+			   &status);
 	if (error) {
 		report_mistake(&reader->report, asked, NULL, asked.source ? "include" : NULL, "%s: %s", path,
 			       source_error(error));
@@ -149,7 +150,9 @@ static const char **read_matches(struct reader *reader, struct place place, cons
 	int answer;
 
 	read_glob_error = 0;
+	progress_note(reader->options->progress, "looking for", pattern);
 	answer = glob(pattern, GLOB_NOSORT, read_note_glob_error, &reader->matches);
+	progress_over(reader->options->progress);
 	reader->matches_used = true;
 	*count = answer ? 0 : reader->matches.gl_pathc;
 	if (answer == GLOB_NOSPACE)

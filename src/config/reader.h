@@ -9,6 +9,7 @@
 
 #include "map.h"
 #include "parse.h"
+#include "progress.h"
 #include "resolve.h"
 
 #define INCLUDE_DEPTH 16
@@ -57,6 +58,10 @@ struct effective {
 	const char *title;
 	struct setting *of[WORD_COUNT];
 };
+
+/* table.c: as table_read(), and all of the table lies in the region, with which it goes. */
+struct table *table_read_in(struct region *region, const char *file, const struct table_options *options,
+			    struct diagnostics *diagnostics);
 
 /* inherit.c: once, before any service. */
 void inherit_defaults(struct reader *reader);

@@ -12,16 +12,21 @@
 #include <grp.h>
 #include <netdb.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "values.h"
 
-void resolver_start(struct resolver *resolver, struct arena *arena)
+void resolver_start(struct resolver *resolver, struct arena *arena, struct progress *progress)
 {
-	*resolver = (struct resolver){
-		.arena = arena, .users.arena = arena, .groups.arena = arena, .ports.arena = arena};
+	*resolver = (struct resolver){.arena = arena,
+				      .progress = progress,
+				      .users.arena = arena,
+				      .groups.arena = arena,
+				      .ports.arena = arena};
 }
 
 /* The last numbers mean "none" to the kernel. */
@@ -63,8 +68,12 @@ struct user *resolve_uid(struct resolver *resolver, uid_t uid)
 {
 	struct user *user = resolve_new_user(resolver);
 	const struct passwd *entry;
+	char text[16];
 
+	snprintf(text, sizeof(text), "%u", (unsigned)uid);
+	progress_note(resolver->progress, "looking up the user", text);
 	entry = getpwuid(uid);
+	progress_over(resolver->progress);
 	if (entry)
 		resolve_entry(resolver, user, entry);
 	user->found = true;
@@ -84,9 +93,13 @@ static struct user *resolve_new(struct resolver *resolver, const char *text)
 	struct user *user;
 	const struct passwd *entry;
 	uint32_t uid;
+	int error;
 
+	progress_note(resolver->progress, "looking up the user", text);
 	errno = 0;
 	entry = getpwnam(text);
+	error = errno;
+	progress_over(resolver->progress);
 	if (!entry && resolve_number(text, &uid)) {
 		user = resolve_uid(resolver, uid);
 		if (!user->has_entry)
@@ -94,7 +107,7 @@ static struct user *resolve_new(struct resolver *resolver, const char *text)
 		return user;
 	}
 	user = resolve_new_user(resolver);
-	user->error = entry ? 0 : resolve_failure(errno);
+	user->error = entry ? 0 : resolve_failure(error);
 	if (entry)
 		resolve_entry(resolver, user, entry);
 	return user;
@@ -115,17 +128,21 @@ const struct group_entry *resolve_group(struct resolver *resolver, const char *t
 	struct group_entry *found;
 	const struct group *entry;
 	uint32_t gid;
+	int error;
 
 	if (*slot)
 		return *slot;
 	found = *slot = arena_alloc(resolver->arena, sizeof(*found));
+	progress_note(resolver->progress, "looking up the group", text);
 	errno = 0;
 	entry = getgrnam(text);
+	error = errno;
+	progress_over(resolver->progress);
 	if (entry) {
 		found->found = true;
 		found->gid = entry->gr_gid;
 	} else {
-		found->error = resolve_failure(errno);
+		found->error = resolve_failure(error);
 		found->found = resolve_number(text, &gid);
 		found->gid = found->found ? (gid_t)gid : 0;
 	}
@@ -139,6 +156,7 @@ const struct table_id_list *resolve_user_groups(struct resolver *resolver, struc
 
 	if (!user->has_entry || (user->groups_known && user->groups_with == primary))
 		return &user->groups;
+	progress_note(resolver->progress, "looking up the groups of the user", user->name);
 	do {
 		room = count;
 		group = arena_alloc(resolver->arena, (size_t)room * sizeof(*group));
@@ -146,6 +164,7 @@ const struct table_id_list *resolve_user_groups(struct resolver *resolver, struc
 			break;
 		count = count > room ? count : room * 2;
 	} while (count <= 1 << 16);
+	progress_over(resolver->progress);
 	user->groups =
 		(struct table_id_list){.id = group, .count = count > room ? (size_t)room : (size_t)count};
 	user->groups_known = true;
@@ -162,7 +181,9 @@ unsigned resolve_port(void *context, const char *name)
 
 	if (!port) {
 		port = *slot = arena_alloc(resolver->arena, sizeof(*port));
+		progress_note(resolver->progress, "looking up the port", name);
 		entry = getservbyname(name, "tcp");
+		progress_over(resolver->progress);
 		*port = entry ? ntohs((uint16_t)entry->s_port) : 0;
 	}
 	return *port;

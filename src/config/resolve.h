@@ -8,8 +8,11 @@
 #include "map.h"
 #include "table.h"
 
+struct progress;
+
 struct resolver {
 	struct arena *arena;
+	struct progress *progress; /* told which name is looked up; NULL: nobody wants to know */
 	struct map users, groups, ports;
 	struct user *self;
 };
@@ -33,7 +36,7 @@ struct group_entry {
 	gid_t gid;
 };
 
-void resolver_start(struct resolver *resolver, struct arena *arena);
+void resolver_start(struct resolver *resolver, struct arena *arena, struct progress *progress);
 
 /* By name; else, when it is a number, by that, with or without an entry. */
 struct user *resolve_user(struct resolver *resolver, const char *text);

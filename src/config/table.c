@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "reader.h"
+#include "region.h"
 
-static const struct table_options no_options;
+/* Of commands that only want to know where the daemon is: they wait for no pipe, and leave what is in it alone. */
+static const struct table_options only_regular = {.regular = true};
 
 static void reader_release(struct reader *reader)
 {
@@ -27,6 +29,18 @@ static void reader_release(struct reader *reader)
 	arena_free(&reader->scratch);
 	arena_free(&reader->work);
 	free(reader);
+}
+
+static struct table *table_new_in(struct region *region)
+{
+	struct table *table = region_take(region, sizeof(*table));
+	struct arena *arena = table ? region_take(region, sizeof(*arena)) : NULL;
+
+	if (!arena)
+		return NULL;
+	arena->region = region;
+	table->arena = arena;
+	return table;
 }
 
 static struct table *table_new(void)
@@ -45,8 +59,14 @@ static struct table *table_new(void)
 
 void table_free(struct table *table)
 {
+	const struct arena *arena = table ? table->arena : NULL;
+
 	if (!table)
 		return;
+	if (arena->region) {
+		region_free(arena->region);
+		return;
+	}
 	arena_free(table->arena);
 	free(table->arena);
 	free(table);
@@ -69,7 +89,7 @@ static struct reader *reader_new(struct table *table, const struct table_options
 	reader->arena->no_memory = reader->scratch.no_memory = reader->work.no_memory = &reader->no_memory;
 	reader->report.arena = &reader->work;
 	reader->names.arena = reader->files.arena = reader->env_files.arena = &reader->work;
-	resolver_start(&reader->resolver, reader->arena);
+	resolver_start(&reader->resolver, reader->arena, options->progress);
 	return reader;
 }
 
@@ -120,10 +140,10 @@ static bool reader_run(struct reader *reader, const char *file)
 	return true;
 }
 
-struct table *table_read(const char *file, const struct table_options *options,
-			 struct diagnostics *diagnostics)
+/* The table is filled and right, or false. */
+static bool table_fill(struct table *table, const char *file, const struct table_options *options,
+		       struct diagnostics *diagnostics)
 {
-	struct table *table = table_new();
 	struct reader *reader = table ? reader_new(table, options) : NULL;
 	bool right = false;
 
@@ -133,10 +153,26 @@ struct table *table_read(const char *file, const struct table_options *options,
 		right = !diagnostics->mistakes;
 	if (reader)
 		reader_release(reader);
-	if (right)
+	return right;
+}
+
+struct table *table_read(const char *file, const struct table_options *options,
+			 struct diagnostics *diagnostics)
+{
+	struct table *table = table_new();
+
+	if (table_fill(table, file, options, diagnostics))
 		return table;
 	table_free(table);
 	return NULL;
+}
+
+struct table *table_read_in(struct region *region, const char *file, const struct table_options *options,
+			    struct diagnostics *diagnostics)
+{
+	struct table *table = table_new_in(region);
+
+	return table_fill(table, file, options, diagnostics) ? table : NULL;
 }
 
 /* As in reader_build(), for one. */
@@ -185,7 +221,7 @@ void reader_close_words(struct reader *reader)
 char *table_runtime_dir(const char *file)
 {
 	struct table *table = table_new();
-	struct reader *reader = table ? reader_new(table, &no_options) : NULL;
+	struct reader *reader = table ? reader_new(table, &only_regular) : NULL;
 	char *path = NULL;
 
 	if (reader) {

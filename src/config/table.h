@@ -167,11 +167,15 @@ struct table {
 	void *arena;             /* internal: owns the strings */
 };
 
+struct progress;
+
 struct table_options {
 	bool privileged;         /* root's rules: user must be said, defaults of root */
 	const char *runtime_dir; /* from -r or LUST_RUNTIME_DIR: overrides the table; NULL: none */
 	const struct table_file *file; /* read these in place of the disk: a table's file_read; NULL: the disk */
 	size_t file_count;
+	bool regular;            /* the main file, too, has to be a regular one: nothing is waited for */
+	struct progress *progress; /* told what is waited for; NULL: nobody wants to know */
 };
 
 /*

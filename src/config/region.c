@@ -1,0 +1,72 @@
+/*
+ * region.c: memory shared with a child process.
+ *
+ * SPDX-License-Identifier: ISC
+ */
+#include "config.h"
+
+#include "region.h"
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Address space alone.  A machine that counts even that as memory, or has little, gives less. */
+#define REGION_MOST ((size_t)(sizeof(void *) > 4 ? 1024 : 256) << 20)
+#define REGION_LEAST ((size_t)16 << 20)
+
+struct region {
+	size_t size, used;
+	alignas(max_align_t) char data[];
+};
+
+static size_t region_round(size_t size, size_t to)
+{
+	return (size + to - 1) & ~(to - 1);
+}
+
+struct region *region_new(void)
+{
+	struct region *region = MAP_FAILED;
+	size_t size;
+
+	for (size = REGION_MOST; size >= REGION_LEAST; size /= 2) {
+		region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+			      -1, 0);
+		if (region != MAP_FAILED || errno != ENOMEM)
+			break;
+	}
+	if (region == MAP_FAILED)
+		return NULL;
+	region->size = size;
+	region->used = sizeof(*region);
+	return region;
+}
+
+void *region_take(struct region *region, size_t size)
+{
+	size_t start = region->used;
+
+	if (size > region->size - start)
+		return NULL;
+	region->used = region_round(start + size, alignof(max_align_t));
+	return (char *)region + start;
+}
+
+void region_seal(struct region *region)
+{
+	size_t end = region_round(region->used, (size_t)sysconf(_SC_PAGESIZE)), rest = region->size - end;
+
+	/* Either may fail for want of a mapping more: then it stays as it is, which does no harm. */
+	if (rest > 0 && munmap((char *)region + end, rest) == 0)
+		region->size = end;
+	(void)mprotect(region, region->size, PROT_READ);
+}
+
+void region_free(struct region *region)
+{
+	if (region)
+		(void)munmap(region, region->size);
+}
