@@ -25,9 +25,8 @@
 #include "table.h"
 
 #define CONNECT_S 10
-#define LOOK_S 10   /* for each record of what it answers at once */
-#define RELOAD_S 60 /* it reads the table and asks for users and groups first */
-#define PROBE_S 10  /* a long answer: does it still answer others meanwhile? */
+#define LOOK_S 10  /* for each record of what it answers at once */
+#define PROBE_S 10 /* a long answer: does it still answer others meanwhile? */
 #define GONE_MS 60000
 #define GONE_LOOK_MS 50
 
@@ -162,14 +161,7 @@ static bool waits(enum control_command command)
 {
 	return command == CONTROL_STOP || command == CONTROL_UP || command == CONTROL_DOWN ||
 	       command == CONTROL_ROLL || command == CONTROL_UPGRADE || command == CONTROL_PAUSE ||
-	       command == CONTROL_RESUME;
-}
-
-static time_t patience(enum control_command command)
-{
-	if (waits(command))
-		return PROBE_S;
-	return command == CONTROL_RELOAD ? RELOAD_S : LOOK_S;
+	       command == CONTROL_RESUME || command == CONTROL_RELOAD;
 }
 
 bool daemon_send(struct daemon_connection *connection, enum control_command command, uint32_t flags,
@@ -177,7 +169,7 @@ bool daemon_send(struct daemon_connection *connection, enum control_command comm
 {
 	struct control_request request = {
 		.version = CONTROL_VERSION, .command = (uint16_t)command, .flags = flags};
-	const struct timeval limit = {.tv_sec = patience(command)};
+	const struct timeval limit = {.tv_sec = waits(command) ? PROBE_S : LOOK_S};
 
 	connection->waits = waits(command);
 	if (service) {
@@ -280,7 +272,8 @@ static int say_broken(int error)
 	return EXIT_CANNOT_TELL;
 }
 
-/* stop, up, down and roll take as long as servers do, pause and resume as the dispatcher does; a daemon that hangs answers nobody else either. */
+/* stop, up, down and roll take as long as servers do, pause and resume as the dispatcher does, reload as the name service;
+   a daemon that hangs answers nobody else either. */
 static bool still_there(const struct daemon_connection *connection)
 {
 	struct daemon_connection other = {.fd = -1, .pidfd = -1, .runtime_dir = connection->runtime_dir};

@@ -62,7 +62,9 @@ static const struct paragraph paragraph[] = {
 	{"reload", "reload",
 	 "Reads the table again. With a mistake nothing changes, every mistake is told, exit 78. Exit 1: the "
 	 "new "
-	 "table is in force but an address could not be bound yet."},
+	 "table is in force but an address could not be bound yet, or the old one stays because the new one "
+	 "could not "
+	 "be read within 30 s."},
 	{"upgrade", "upgrade",
 	 "Replaces supervisor, dispatcher and logger by the programs now on disk: same pid, no socket "
 	 "closed, "

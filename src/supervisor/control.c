@@ -226,6 +226,13 @@ void control_marked(struct supervisor *supervisor)
 		request_marked(client);
 }
 
+void control_reloaded(struct supervisor *supervisor, uint64_t number, int code,
+		      const struct diagnostics *diagnostics)
+{
+	for (struct control_client *client = supervisor->clients; client; client = client->next)
+		request_reloaded(client, number, code, diagnostics);
+}
+
 void control_stopping(struct supervisor *supervisor)
 {
 	for (struct control_client *client = supervisor->clients; client; client = client->next)

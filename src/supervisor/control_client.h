@@ -35,6 +35,7 @@ struct control_client {
 	bool out_waits;
 
 	char undone[TABLE_NAME]; /* the first service that is not done */
+	uint64_t reload;         /* reload_ask()'s number, while the table is read; 0 */
 	uint64_t mark;           /* reload, pause, resume: dispatcher_reached() ends the wait */
 
 	struct control_client *next;
@@ -66,6 +67,10 @@ int request_next_record(struct control_client *client, struct control_record *re
 
 /* The wait of this client is over its limit. */
 void request_wait_ended(struct control_client *client);
+
+/* The table was read for all who asked up to this number, and is in force if the code is 0. */
+void request_reloaded(struct control_client *client, uint64_t number, int code,
+		      const struct diagnostics *diagnostics);
 
 /* The dispatcher got further: is the client's wait over? */
 void request_marked(struct control_client *client);

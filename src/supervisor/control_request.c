@@ -151,11 +151,24 @@ void request_at_mark(struct control_client *client)
 
 static void do_reload(struct control_client *client)
 {
-	int code;
-
 	if (!request_is_settled(client))
 		return;
-	code = reload_table(client->supervisor, &client->lines);
+	/* Answered by request_reloaded(): reading ends by itself, with or without the table. */
+	client->reload = reload_ask(client->supervisor);
+	client_wait(client, 0);
+	reload_begin(client->supervisor);
+}
+
+void request_reloaded(struct control_client *client, uint64_t number, int code,
+		      const struct diagnostics *diagnostics)
+{
+	if (client->phase != CLIENT_WAITING || !client->reload || client->reload > number)
+		return;
+	client->reload = 0;
+	for (size_t i = 0; i < diagnostics->count; i++)
+		/* Without memory the line is missing; what it is about happens all the same. */
+		(void)diagnostics_add(&client->lines, diagnostics->item[i].severity,
+				      diagnostics->item[i].text);
 	if (code == 0)
 		request_at_mark(client);
 	else

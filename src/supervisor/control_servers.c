@@ -166,8 +166,8 @@ void request_service_changed(struct control_client *client, struct service *serv
 {
 	char why[CONTROL_WHY];
 
-	if (client->phase != CLIENT_WAITING || client->mark || client->request.command == CONTROL_STOP ||
-	    client->request.command == CONTROL_UPGRADE)
+	if (client->phase != CLIENT_WAITING || client->mark || client->reload ||
+	    client->request.command == CONTROL_STOP || client->request.command == CONTROL_UPGRADE)
 		return;
 	if (!service->want && strcmp(service->name, client->undone) == 0)
 		client_answer(client, 1, "%s: the table has lost it meanwhile", service->name);

@@ -16,6 +16,7 @@ bool control_answering(const struct supervisor *);    /* is somebody in the midd
 /* Later answers, for those who wait: */
 void control_service_changed(struct supervisor *, struct service *);
 void control_marked(struct supervisor *);                /* dispatcher_reached() has changed */
+void control_reloaded(struct supervisor *, uint64_t number, int code, const struct diagnostics *);
 void control_stopping(struct supervisor *);
 
 #endif

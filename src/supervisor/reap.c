@@ -17,6 +17,7 @@
 #include "lifecycle.h"
 #include "logging.h"
 #include "servers.h"
+#include "services.h"
 #include "upgrade.h"
 
 #define LOOK_S 0.02
@@ -133,7 +134,8 @@ void reap_inherit(struct supervisor *s)
 
 static void reap(struct supervisor *s, pid_t pid)
 {
-	struct server *server = server_by_pid(s, pid);
+	/* The one that reads the table comes and goes with every reload: nobody is searched for it. */
+	struct server *server = pid == s->reload.pid ? NULL : server_by_pid(s, pid);
 	int status;
 
 	/* While its leader is a zombie, the group's number is nobody else's. */
@@ -148,6 +150,8 @@ static void reap(struct supervisor *s, pid_t pid)
 		dispatcher_ended(s, status);
 	else if (pid == s->logger.pid)
 		logger_ended(s, status);
+	else if (pid == s->reload.pid)
+		reload_child_ended(s, status);
 	else
 		upgrade_child_ended(s, pid, status);
 	/* Anybody else was left to us, their subreaper, by a server, or was a child of the program that became us. */

@@ -1,5 +1,5 @@
 /*
- * reload.c: reads the table again: all of it takes effect, or nothing.
+ * reload.c: the table is read again, by a child process: all of it takes effect, or nothing.
  *
  * SPDX-License-Identifier: ISC
  */
@@ -8,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control_socket.h"
 #include "lifecycle.h"
 #include "listeners.h"
 #include "logging.h"
 #include "services.h"
+#include "upgrade.h"
+
+#define READ_S 30.
 
 static void add(struct diagnostics *to, enum severity severity, const char *text)
 {
@@ -40,7 +44,6 @@ static void tell_begin(struct supervisor *s)
 /* `status` shows the first one: a reason, not a warning that came before it. */
 static void keep_problems(struct supervisor *s, const struct diagnostics *from)
 {
-	s->reload_problems = (struct diagnostics){0};
 	for (size_t i = 0; i < from->count; i++)
 		if (from->item[i].severity == MISTAKE)
 			add(&s->reload_problems, MISTAKE, from->item[i].text);
@@ -59,6 +62,18 @@ static int refused(struct supervisor *s, const struct diagnostics *diagnostics)
 	log_line(s, LEVEL_ERROR, NULL, "reload failed: %zu mistake%s; the old table stays in force",
 		 diagnostics->mistakes, diagnostics->mistakes == 1 ? "" : "s");
 	return 78;
+}
+
+/* Nothing is known of the table: no mistake was found in it, and none denied. */
+static int unread(struct supervisor *s, const struct diagnostics *diagnostics)
+{
+	s->reload_ok = false;
+	keep_problems(s, diagnostics);
+	for (size_t i = 0; i < diagnostics->count; i++)
+		log_line(s, LEVEL_ERROR, NULL, "%s", diagnostics->item[i].text);
+	log_line(s, LEVEL_ERROR, NULL,
+		 "reload failed: the table could not be read; the old one stays in force");
+	return 1;
 }
 
 /* What has to be there before the new table may take effect. */
@@ -102,31 +117,69 @@ static int take(struct supervisor *s, struct table *table, struct diagnostics *d
 	return 0;
 }
 
-int reload_table(struct supervisor *s, struct diagnostics *diagnostics)
+/* Of the child: read to the end, or not. */
+static int judge(struct supervisor *s, struct table *table, struct diagnostics *diagnostics, bool is_read)
 {
-	struct table_options options = {.privileged = s->privileged, .runtime_dir = s->runtime_dir_option};
-	int code;
-
-	*diagnostics = (struct diagnostics){0};
-	if (s->stopping || !s->running) {
-		add(diagnostics, MISTAKE, s->stopping ? "the daemon is stopping" : "the daemon is starting");
-		return 1;
-	}
-	tell_begin(s);
-	diagnostics_free(&s->reload_problems);
-	s->reload_problems = (struct diagnostics){0};
-	s->reload_s = (uint64_t)time(NULL);
-	struct table *table = table_read(s->config_file, &options, diagnostics);
-	if (table == NULL) {
-		code = refused(s, diagnostics);
-	} else if (prepare(s, table, diagnostics) < 0) {
+	if (!is_read)
+		return unread(s, diagnostics);
+	if (table == NULL)
+		return refused(s, diagnostics);
+	if (prepare(s, table, diagnostics) < 0) {
 		table_free(table);
-		code = refused(s, diagnostics);
-	} else {
-		code = take(s, table, diagnostics);
+		return refused(s, diagnostics);
 	}
+	return take(s, table, diagnostics);
+}
+
+static void on_read(struct supervisor *s, struct table *table, struct diagnostics *diagnostics, bool is_read)
+{
+	s->reload_s = (uint64_t)time(NULL);
+	diagnostics_free(&s->reload_problems);
+	int code = judge(s, table, diagnostics, is_read);
 	notify_send(s, "READY=1\n");
-	return code;
+	control_reloaded(s, s->reload.reads, code, diagnostics);
+	diagnostics_free(diagnostics);
+	if (s->reload.asked > s->reload.reads)
+		reload_begin(s);
+	else
+		upgrade_go_on(s);
+}
+
+uint64_t reload_ask(struct supervisor *s)
+{
+	return ++s->reload.asked;
+}
+
+void reload_begin(struct supervisor *s)
+{
+	struct diagnostics diagnostics = {0};
+	char text[512];
+
+	/* Who asks while the child reads may have changed what it has read already: once more, after this one. */
+	if (s->reload.pid != 0)
+		return;
+	s->reload.reads = s->reload.asked;
+	tell_begin(s);
+	int result = reload_child_start(s, READ_S, on_read);
+	if (result == 0)
+		return;
+	snprintf(text, sizeof(text), "%s: no process can be started to read it: %s", s->config_file,
+		 strerror(-result));
+	add(&diagnostics, MISTAKE, text);
+	on_read(s, NULL, &diagnostics, false);
+}
+
+bool reload_reads(const struct supervisor *s)
+{
+	return s->reload.pid != 0;
+}
+
+void reload_cancel(struct supervisor *s)
+{
+	if (s->reload.pid == 0)
+		return;
+	reload_child_cancel(s);
+	log_line(s, LEVEL_NOTICE, NULL, "the reload is given up");
 }
 
 unsigned reload_unbound(const struct supervisor *s, struct diagnostics *diagnostics)

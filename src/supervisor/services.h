@@ -41,9 +41,18 @@ enum control_service_state service_state(const struct supervisor *, const struct
 int apply_table(struct supervisor *, struct table *, struct diagnostics *warnings, char *problem, size_t size);
 
 /* ---- reload.c ---- */
-/* 0, 1 or 78; *diagnostics for the asker, who frees it. */
-int reload_table(struct supervisor *, struct diagnostics *diagnostics);
+/* One who wants the table read again: the number by which control_reloaded() tells the end. */
+uint64_t reload_ask(struct supervisor *);
+void reload_begin(struct supervisor *);                   /* for all who have asked: now, or after the one that reads */
+bool reload_reads(const struct supervisor *);             /* a child does */
+void reload_cancel(struct supervisor *);                  /* the daemon stops: nobody is told */
 /* How many addresses are not bound; adds a line for each. */
 unsigned reload_unbound(const struct supervisor *, struct diagnostics *diagnostics);
+
+/* ---- reload_child.c ---- */
+/* Forks one that reads the table; `done` is called once unless it is cancelled, not before this returns.  0 or -errno. */
+int reload_child_start(struct supervisor *, double limit_s, reload_done *done);
+void reload_child_ended(struct supervisor *, int status);
+void reload_child_cancel(struct supervisor *);
 
 #endif

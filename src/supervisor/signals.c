@@ -54,10 +54,15 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)watcher;
 	(void)events;
-	struct diagnostics diagnostics = {0};
+	struct supervisor *s = ev_userdata(loop);
 
-	reload_table(ev_userdata(loop), &diagnostics);
-	diagnostics_free(&diagnostics);
+	if (s->stopping || !s->running) {
+		log_line(s, LEVEL_WARNING, NULL, "reload: the daemon is %s",
+			 s->stopping ? "stopping" : "still starting");
+		return;
+	}
+	reload_ask(s);
+	reload_begin(s);
 }
 
 static void on_reopen(struct ev_loop *loop, ev_signal *watcher, int events)

@@ -13,6 +13,7 @@
 #include "listeners.h"
 #include "logging.h"
 #include "servers.h"
+#include "services.h"
 #include "upgrade.h"
 #include "wire.h"
 
@@ -95,6 +96,7 @@ void stop_begin(struct supervisor *s, bool now)
 		s->exit_code = s->running ? 0 : 1;
 		log_line(s, LEVEL_NOTICE, NULL,
 			 now ? "stopping, without waiting for connections" : "stopping");
+		reload_cancel(s);
 		notify_send(s, "STOPPING=1\n");
 		control_stopping(s);
 	}

@@ -153,6 +153,9 @@ enum dispatcher_phase {
 	DISPATCHER_ENDING,   /* SHUTDOWN or KILL was sent: nothing more goes to it */
 };
 
+/* The table and what was said about it, both for the taker.  NULL: it has mistakes, or it was not read to the end. */
+typedef void reload_done(struct supervisor *, struct table *, struct diagnostics *, bool is_read);
+
 struct supervisor {
 	struct ev_loop *loop;       /* ev_loop_new: libev must not reap for us */
 	struct table *table;        /* in force */
@@ -229,6 +232,16 @@ struct supervisor {
 	bool stopping, stop_now;
 	struct ev_timer stop_timer;
 	int exit_code;
+
+	/* reload.c, reload_child.c */
+	struct {
+		pid_t pid;                 /* of the child that reads the table; 0: none does */
+		struct reading *reading;   /* what it fills; owned */
+		struct ev_timer deadline;
+		double limit_s;
+		reload_done *done;
+		uint64_t asked, reads;     /* how often it was asked for; up to which of these the child reads */
+	} reload;
 
 	/* last reload, for status */
 	uint64_t reload_s;

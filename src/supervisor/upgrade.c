@@ -20,6 +20,7 @@
 #include "control_socket.h"
 #include "lifecycle.h"
 #include "logging.h"
+#include "services.h"
 #include "upgrade.h"
 
 #define TRY_S 10.
@@ -196,12 +197,22 @@ static void judge(struct supervisor *s)
 	/* Both: it may die with its last words unread, or close its output and live on. */
 	if (upgrade->step != UPGRADE_TRYING || upgrade->pid > 0 || upgrade->answer >= 0)
 		return;
+	ev_timer_stop(s->loop, &upgrade->timer);
+	if (reload_reads(s)) {
+		log_line(s, LEVEL_NOTICE, NULL, "upgrade: waits until the reload is done");
+		return;
+	}
 	const char *wrong = upgrade_judge(upgrade->status, upgrade->said, upgrade->to);
 	if (wrong != NULL) {
 		upgrade_fail(s, wrong);
 		return;
 	}
 	upgrade_settle(s);
+}
+
+void upgrade_go_on(struct supervisor *s)
+{
+	judge(s);
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *watcher, int events)

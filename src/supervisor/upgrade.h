@@ -68,6 +68,7 @@ char **upgrade_arguments(void); /* argv as it was given, one block, or NULL */
 void upgrade_begin(struct supervisor *); /* SIGUSR2, `upgrade`: who waits for it is told the end */
 void upgrade_fail(struct supervisor *, const char *why); /* told to all; the daemon goes on as it is */
 void upgrade_child_ended(struct supervisor *, pid_t, int status); /* any child that is nobody else's */
+void upgrade_go_on(struct supervisor *);     /* no table is being read any more */
 void upgrade_took_over(struct supervisor *); /* this is the new program; its dispatcher is due */
 void upgrade_succeeded(struct supervisor *); /* the new dispatcher has the table */
 

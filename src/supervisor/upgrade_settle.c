@@ -8,6 +8,7 @@
 #include "control_socket.h"
 #include "helpers.h"
 #include "logging.h"
+#include "services.h"
 #include "upgrade.h"
 
 #define LOOK_S 0.01
@@ -32,7 +33,7 @@ bool upgrade_settled(struct supervisor *s)
 {
 	bool impatient = clock_ms() - s->upgrade->since_ms > MANNERS_MS;
 
-	if (!dispatcher_settled(s))
+	if (!dispatcher_settled(s) || reload_reads(s))
 		return false;
 	return impatient ? s->logger.pid == 0 || s->logger.ready : logger_settled(s) && !control_answering(s);
 }
@@ -47,7 +48,8 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 		s->upgrade->step = UPGRADE_GO;
 		ev_break(loop, EVBREAK_ALL);
 	} else if (clock_ms() - s->upgrade->since_ms > PATIENCE_MS) {
-		upgrade_fail(s, "dispatcher and logger do not come to rest");
+		upgrade_fail(s, reload_reads(s) ? "a reload that came meanwhile is not done"
+						: "dispatcher and logger do not come to rest");
 	}
 }
 

@@ -56,6 +56,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 int __wrap_kill(pid_t pid, int number);
 int __wrap_spawn_server(struct supervisor *s, struct server *server, char *problem, size_t size);
 
+int __wrap_reload_child_start(struct supervisor *s, double limit_s, reload_done *done);
+
 int __wrap_kill(pid_t pid, int number)
 {
 	(void)pid;
@@ -69,6 +71,14 @@ int __wrap_spawn_server(struct supervisor *s, struct server *server, char *probl
 	(void)s;
 	(void)server;
 	snprintf(problem, size, "no process here");
+	return -EAGAIN;
+}
+
+int __wrap_reload_child_start(struct supervisor *s, double limit_s, reload_done *done)
+{
+	(void)s;
+	(void)limit_s;
+	(void)done;
 	return -EAGAIN;
 }
 
