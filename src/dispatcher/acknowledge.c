@@ -21,7 +21,7 @@ static void report_sender(struct dispatcher *d, const struct server *server, con
 	report(d, &(struct event){
 			  .code = EVENT_REFUSED_REGISTRATION,
 			  .number = why,
-			  .service = server->service->set.service,
+			  .service = server->service->index,
 			  .slot = server->slot,
 			  .pid = from->credentials.pid,
 			  .uid = from->credentials.uid,

@@ -81,7 +81,7 @@ static void answer_pause(struct dispatcher *d, uint32_t index, bool paused)
 	struct service *service = index < BOARD_SERVICES ? d->service[index] : NULL;
 	if (!service)
 		return;
-	service->set.paused = paused;
+	service->paused = paused;
 	turn_service(d, service);
 }
 
@@ -92,7 +92,7 @@ static void answer_quiesce(struct dispatcher *d, bool door)
 	d->door_shut = door;
 	if (door)
 		door_stop(d);
-	for (struct service *service = d->services; service; service = service->next)
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service))
 		turn_service(d, service);
 }
 
@@ -114,7 +114,7 @@ static void answer_shutdown(struct dispatcher *d)
 		}
 		turn_server(d, server);
 	}
-	for (struct service *service = d->services; service; service = service->next) {
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
 		while (service->queue.count) {
 			uint32_t index = service->queue.first;
 			ledger_unlink(&d->ledger, &service->queue, index);

@@ -12,62 +12,84 @@
 #include "dispatcher.h"
 
 /* Servers are told; and with `taken` nothing that a server has taken may go to another any more. */
-static void apply_acknowledge(struct dispatcher *d, struct service *service, uint8_t acknowledge)
+static void tell_acknowledge(struct dispatcher *d, struct service *service)
 {
-	if (service->set.acknowledge == acknowledge)
-		return;
-	service->set.acknowledge = acknowledge;
 	for (uint32_t i = 0; i < service->server_count; i++) {
 		struct server *server = service->server[i];
-		if (acknowledge == LINK_ACK_TAKEN)
+		if (service->set->acknowledge == LINK_ACK_TAKEN)
 			settle_release(d, server);
 		server->owed |= OWED_HELLO;
 		turn_server(d, server);
 	}
 }
 
+static int by_service(const void *one, const void *other)
+{
+	const struct link_rule *a = one, *b = other;
+	if (a->service != b->service)
+		return a->service < b->service ? -1 : 1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* The rules of a service: a part of those of all, which are sorted. */
+static const struct link_rule *rules_of(const struct staging *staging, uint32_t service, size_t *count)
+{
+	size_t low = 0, high = staging->rules;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (staging->rule[middle].service < service)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (*count = 0; low + *count < staging->rules && staging->rule[low + *count].service == service;)
+		++*count;
+	return staging->rules ? staging->rule + low : NULL;
+}
+
+static int apply_service(struct dispatcher *d, const struct link_service *record)
+{
+	struct service *service = service_named(d, record->service, record->name);
+	size_t count;
+	const struct link_rule *rule = rules_of(d->staging, record->service, &count);
+	const struct service_set *set = service ? service_set_take(d, record, rule, count) : NULL;
+	if (!set)
+		return -ENOMEM;
+	bool told = service->set->acknowledge == set->acknowledge;
+	service_set_release(d, service->set);
+	service->set = set;
+	if (!choose_all_changed(service))
+		return -ENOMEM;
+	service->paused = record->paused;
+	service->removed = record->gone;
+	if (!told)
+		tell_acknowledge(d, service);
+	if (record->fresh)
+		service_reset_counters(d, record->service);
+	return 0;
+}
+
 /* Services of the staged table, new and known ones; when it is a whole one, every other is `removed`. */
 static int apply_services(struct dispatcher *d)
 {
 	const struct staging *staging = d->staging;
-	for (struct service *service = d->services; service && !staging->begin.partial;
-	     service = service->next)
+	int error = 0;
+	for (struct service *service = service_next(d, NULL); service && !staging->begin.partial;
+	     service = service_next(d, service))
 		service->removed = true;
-	for (size_t i = 0; i < staging->services; i++) {
+	if (staging->rules)
+		qsort(staging->rule, staging->rules, sizeof(*staging->rule), by_service);
+	for (size_t i = 0; i < staging->services && !error; i++) {
 		const struct link_service *record = &staging->service[i];
-		struct service *service = d->service[record->service];
-		if (record->gone && staging->begin.partial) {
-			if (service)
-				service->removed = true;
-			continue;
-		}
-		if (!service)
-			service = service_new(d, record->service);
-		if (!service)
-			return -ENOMEM;
-		apply_acknowledge(d, service, record->acknowledge);
-		service->set = *record;
-		if (!choose_all_changed(service))
-			return -ENOMEM;
-		service->removed = record->gone;
-		service->rule_count = 0;
-		if (record->fresh)
-			service_reset_counters(d, record->service);
+		struct service *known = d->service[record->service];
+		if (!record->gone || !staging->begin.partial)
+			error = apply_service(d, record);
+		else if (known)
+			known->removed = true;
 	}
-	return 0;
-}
-
-static int apply_rule(struct dispatcher *d, const struct link_rule *rule)
-{
-	struct service *service = d->service[rule->service];
-	if (!service)
-		return -EPROTO;
-	struct link_rule *rules = reallocarray(service->rule, service->rule_count + 1, sizeof(*rules));
-	if (!rules)
-		return -ENOMEM;
-	rules[service->rule_count++] = *rule;
-	service->rule = rules;
-	return 0;
+	return error;
 }
 
 static int apply_listener(struct dispatcher *d, struct staged_listener *staged)
@@ -135,7 +157,7 @@ int apply_server(struct dispatcher *d, struct staged_server *staged)
 	struct service *service = d->service[record->service];
 	/* Servers may outlive their service; they drain. */
 	if (!service)
-		service = service_new(d, record->service);
+		service = service_named(d, record->service, "");
 	struct server *server = NULL;
 	if (service && !d->server[record->slot])
 		server = server_new(d, record, service, ours, theirs, lifeline);
@@ -179,8 +201,8 @@ static int apply_servers(struct dispatcher *d)
 static void turn_applied(struct dispatcher *d)
 {
 	const struct staging *staging = d->staging;
-	for (struct service *service = d->services; service && !staging->begin.partial;
-	     service = service->next)
+	for (struct service *service = service_next(d, NULL); service && !staging->begin.partial;
+	     service = service_next(d, service))
 		turn_service(d, service);
 	for (size_t i = 0; i < staging->services && staging->begin.partial; i++)
 		if (d->service[staging->service[i].service])
@@ -190,8 +212,6 @@ static void turn_applied(struct dispatcher *d)
 int apply_staging(struct dispatcher *d)
 {
 	int error = apply_services(d);
-	for (size_t i = 0; i < d->staging->rules && !error; i++)
-		error = apply_rule(d, &d->staging->rule[i]);
 	if (!error)
 		error = apply_listeners(d);
 	if (!error)

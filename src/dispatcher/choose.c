@@ -137,8 +137,8 @@ bool choose_all_changed(struct service *service)
 	struct choosing *choosing = service->choosing;
 	if (!choosing)
 		return true;
-	bool other = choosing->how != service->set.balance;
-	choosing->how = service->set.balance;
+	bool other = choosing->how != service->set->balance;
+	choosing->how = service->set->balance;
 	if (other)
 		rendezvous_free(&choosing->rendezvous);
 	for (uint32_t i = 0; i < service->server_count; i++) {
@@ -156,7 +156,7 @@ static struct choosing *choosing_new(const struct service *service)
 	struct choosing *choosing = calloc(1, sizeof(*choosing));
 	if (!choosing)
 		return NULL;
-	choosing->how = service->set.balance;
+	choosing->how = service->set->balance;
 	choosing->rendezvous = (struct rendezvous)RENDEZVOUS_EMPTY;
 	ring_init(&choosing->changed, NULL);
 	ring_init(&choosing->among_late, NULL);

@@ -109,10 +109,13 @@ void dispatcher_free(struct dispatcher *d)
 			listener_free(d, d->listener[index]);
 	linger_stop(&d->linger);
 	staging_drop(d);
-	while (d->services) {
-		d->services->removed = true;
-		d->services->queue.count = 0; /* the descriptors close below */
-		service_free_if_gone(d, d->services);
+	for (uint32_t index = 0; index < d->services_high; index++) {
+		struct service *service = d->service[index];
+		if (!service)
+			continue;
+		service->removed = true;
+		service->queue.count = 0; /* the descriptors close below */
+		service_free_if_gone(d, service);
 	}
 	/* What was inherited and taken back may lie above ledger.high. */
 	for (uint32_t i = 0; i < BOARD_LEDGER && d->ledger.fds; i++) {

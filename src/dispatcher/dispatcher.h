@@ -51,23 +51,35 @@ struct opened {
 	bool shut; /* by the supervisor, at the daemon's stop */
 };
 
-struct service {
-	struct link_service set; /* as the table in force says it */
-	struct link_rule *rule;  /* owned */
+/* What the table in force says of a service; shared by all of which it says the same. */
+struct service_set {
+	struct service_set *next; /* of its bucket */
+	uint32_t users;
+	uint8_t balance, acknowledge, overload; /* enum link_balance ... */
+	bool allow_root, allow_foreign;
+	uint16_t window;
+	uint32_t take_timeout_ms, max_registered, supervised;
 	size_t rule_count;
+	struct link_rule rule[]; /* their `service` says nothing */
+};
+
+struct service {
+	const struct service_set *set;
 	struct listener *listeners;
 	struct server **server;     /* owned array, in no order */
 	struct choosing *choosing;  /* owned; NULL: it never had a server */
+	uint32_t index;
 	uint32_t server_count, server_room, nonblocking_servers;
 	uint32_t registered, expected; /* of the servers that are not cut: did they say REGISTER? */
 	struct ledger_list queue; /* taken back from a server: go before new ones */
 	struct linger_caution caution;
 	uint64_t lonely_since_us; /* no server runs and none is expected; 0: there is one */
 	uint64_t shut_until_us;   /* accept failed: not before */
+	bool paused;
 	bool removed;             /* not in the table in force */
 	bool starved;             /* wants to hear of every credit that comes back */
 	bool failed;              /* EVENT_ACCEPT_FAILED was said */
-	struct service *next, *previous;
+	char name[];              /* no table has named it yet: "" */
 };
 
 /* How a server ended. */
@@ -130,6 +142,8 @@ struct inherited {
 	struct ledger_list held; /* TAKEN, and kept until DONE */
 };
 
+#define SERVICE_SETS 256u
+
 #define REPORT_BURST 10u
 #define REPORT_WINDOW_MS 5000u
 
@@ -162,8 +176,9 @@ struct dispatcher {
 	uint64_t events_dropped;
 	struct ev_timer report_timer;
 
-	struct service *services; /* list, removed ones included */
-	struct service *service[BOARD_SERVICES];
+	struct service *service[BOARD_SERVICES]; /* removed ones included */
+	uint32_t services_high;                  /* from here on there was none yet */
+	struct service_set *set[SERVICE_SETS];   /* by what they say */
 	struct server *server[BOARD_SLOTS];
 	struct listener *listener[BOARD_LISTENERS];
 	uint32_t listener_count;
@@ -253,8 +268,18 @@ const char *staging_check(const struct dispatcher *, uint32_t table);
 int apply_staging(struct dispatcher *);
 int apply_server(struct dispatcher *, struct staged_server *); /* owns the descriptors afterwards */
 
+/* ---- service_set.c ---- */
+extern const struct service_set service_set_none; /* of one that no table has named yet */
+/* NULL: no memory. */
+const struct service_set *service_set_take(struct dispatcher *, const struct link_service *,
+					   const struct link_rule *, size_t count);
+void service_set_release(struct dispatcher *, const struct service_set *);
+
 /* ---- service.c ---- */
-struct service *service_new(struct dispatcher *, uint32_t index);
+/* The one of this number, under this name from now on: what pointed to it is moved.  NULL: no memory. */
+struct service *service_named(struct dispatcher *, uint32_t index, const char *name);
+/* The first one, or the one behind `after`; NULL: none. */
+struct service *service_next(const struct dispatcher *, const struct service *after);
 void service_free_if_gone(struct dispatcher *, struct service *); /* removed, and nothing left of it */
 struct service *service_by_name(const struct dispatcher *, const char *name);
 bool service_add_server(struct service *, struct server *);

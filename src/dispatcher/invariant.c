@@ -34,13 +34,13 @@ static const char *check_held(const struct dispatcher *d, const struct server *s
 	}
 	if ((uint64_t)server->held.count + server->inherited > server->active)
 		return "more is kept until DONE than is active";
-	return check_list(d, &server->held, server->service->set.service);
+	return check_list(d, &server->held, server->service->index);
 }
 
 static const char *check_server(const struct dispatcher *d, const struct server *server)
 {
 	const struct board_server *board = &d->board->servers[server->slot];
-	uint32_t service = server->service->set.service;
+	uint32_t service = server->service->index;
 	const char *wrong = check_list(d, &server->staged, service);
 	if (!wrong)
 		wrong = check_list(d, &server->sent, service);
@@ -73,7 +73,7 @@ static const char *check_counted(const struct service *service)
 static const char *check_service(const struct dispatcher *d, const struct service *service,
 				 struct entries *entries)
 {
-	const char *wrong = check_list(d, &service->queue, service->set.service);
+	const char *wrong = check_list(d, &service->queue, service->index);
 	uint64_t pending = service->queue.count, active = 0;
 	for (uint32_t i = 0; i < service->server_count && !wrong; i++) {
 		wrong = check_server(d, service->server[i]);
@@ -88,7 +88,7 @@ static const char *check_service(const struct dispatcher *d, const struct servic
 	if (wrong)
 		return wrong;
 	struct board_reading reading;
-	board_read_service(d->board, service->set.service, &reading);
+	board_read_service(d->board, service->index, &reading);
 	if (reading.pending != pending)
 		return "accepted is not the sum of what became of it";
 	if (reading.active != active)
@@ -110,7 +110,7 @@ const char *invariant_broken(const struct dispatcher *d)
 	for (uint32_t slot = 0; d->inherited && slot < BOARD_SLOTS; slot++)
 		count_inherited(&entries, &d->inherited[slot]);
 	entries.pending += d->inherited ? d->stray.count : 0;
-	for (const struct service *service = d->services; service; service = service->next) {
+	for (const struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
 		const char *wrong = check_service(d, service, &entries);
 		if (wrong)
 			return wrong;

@@ -107,14 +107,14 @@ static void knock_admit(struct knock *knock, const struct service *service,
 	struct dispatcher *d = knock->dispatcher;
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-		knock_refuse(knock, service->set.service, REFUSAL_BUSY);
+		knock_refuse(knock, service->index, REFUSAL_BUSY);
 		return;
 	}
 	knock->ours = pair[0];
 	knock->theirs = pair[1];
 	d->other_fds += 2;
 	if (lust_allow_credentials(knock->ours) < 0) {
-		knock_refuse(knock, service->set.service, REFUSAL_BUSY);
+		knock_refuse(knock, service->index, REFUSAL_BUSY);
 		return;
 	}
 	/* Not for a clone: it comes over a pair that is being read, whose server must not end under the reader. */
@@ -122,7 +122,7 @@ static void knock_admit(struct knock *knock, const struct service *service,
 		leave_returning(d, service, knock->identity.told_pid);
 	ev_io_stop(d->loop, &knock->io);
 	wait_for_word(knock); /* KEPT: a place at the door is not held for ever */
-	knock->service = service->set.service;
+	knock->service = service->index;
 	if (!++d->next_ticket)
 		d->next_ticket = 1;
 	knock->ticket = d->next_ticket;
@@ -146,10 +146,10 @@ static void knock_judge(struct knock *knock, const struct lust_wire_register *re
 		return;
 	}
 	struct identity_rules rules = {
-		.rule = service->rule,
-		.count = service->rule_count,
-		.allow_root = service->set.allow_root,
-		.allow_foreign = service->set.allow_foreign,
+		.rule = service->set->rule,
+		.count = service->set->rule_count,
+		.allow_root = service->set->allow_root,
+		.allow_foreign = service->set->allow_foreign,
 	};
 	enum event_refusal why = identity_judge(&knock->identity, &rules);
 	if (!why && d->quiesced)
@@ -158,7 +158,7 @@ static void knock_judge(struct knock *knock, const struct lust_wire_register *re
 	if (!why && channel_pending(&d->link))
 		why = REFUSAL_BUSY;
 	if (why)
-		knock_refuse(knock, service->set.service, why);
+		knock_refuse(knock, service->index, why);
 	else
 		knock_admit(knock, service, reg);
 }
@@ -273,7 +273,7 @@ void knock_clone(struct dispatcher *d, struct server *server, const struct lust_
 {
 	if (!is_packet_socket(fd)) {
 		struct identity identity = {.pid = sender->pid, .uid = sender->uid, .gid = sender->gid};
-		report_refused(d, &identity, server->service->set.service, REFUSAL_DESCRIPTORS);
+		report_refused(d, &identity, server->service->index, REFUSAL_DESCRIPTORS);
 		lust_close_unlingered(fd);
 		return;
 	}
@@ -284,8 +284,8 @@ void knock_clone(struct dispatcher *d, struct server *server, const struct lust_
 	knock->identity.told_pid = sender->pid;
 	knock->identity.told_uid = sender->uid;
 	knock->identity.told_gid = sender->gid;
-	if (strcmp(reg->service, server->service->set.name) != 0)
-		knock_refuse(knock, server->service->set.service, REFUSAL_WRONG_SERVICE);
+	if (strcmp(reg->service, server->service->name) != 0)
+		knock_refuse(knock, server->service->index, REFUSAL_WRONG_SERVICE);
 	else
 		knock_judge(knock, reg);
 }

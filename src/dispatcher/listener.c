@@ -112,7 +112,7 @@ static uint32_t left_to_keep(struct dispatcher *d)
 static uint64_t credits(struct dispatcher *d, struct service *service, bool to_choose)
 {
 	uint64_t of_servers = to_choose ? choose_gather(service) : choose_any(service);
-	if (service->set.acknowledge != LINK_ACK_DONE)
+	if (service->set->acknowledge != LINK_ACK_DONE)
 		return of_servers;
 	uint32_t left = left_to_keep(d);
 	return of_servers < left ? of_servers : left;
@@ -125,10 +125,10 @@ static struct admission_service look(struct dispatcher *d, struct service *servi
 		.credits = credits(d, service, to_choose),
 		.registered = service->registered,
 		.expected = service->expected,
-		.overload = (enum link_overload)service->set.overload,
+		.overload = (enum link_overload)service->set->overload,
 		.closed = service->removed || d->quiesced || !d->committed ||
 			  service->shut_until_us > d->now_us || ledger_full(d),
-		.paused = service->set.paused,
+		.paused = service->paused,
 		.waiting = service->queue.count > 0,
 	};
 }
@@ -149,11 +149,11 @@ void listener_update(struct dispatcher *d, struct service *service)
 			ev_io_stop(d->loop, &opened->accept);
 	}
 	service->starved = !state.credits || state.waiting || ledger_full(d);
-	bool kept_full = service->set.acknowledge == LINK_ACK_DONE && !left_to_keep(d);
+	bool kept_full = service->set->acknowledge == LINK_ACK_DONE && !left_to_keep(d);
 	if (service->shut_until_us || ledger_full(d) || kept_full)
 		turn_retry(d);
 
-	board_count *since = &d->board->brief[service->set.service].full_since_ms;
+	board_count *since = &d->board->brief[service->index].full_since_ms;
 	bool full = state.registered && !state.credits && !state.closed && !state.paused;
 	if (!full)
 		atomic_store_explicit(since, 0, memory_order_relaxed);
@@ -169,7 +169,7 @@ static void mark_accepting(struct dispatcher *d, uint32_t mark)
 
 static void count_accepted(struct dispatcher *d, const struct service *service)
 {
-	uint32_t index = service->set.service;
+	uint32_t index = service->index;
 	board_count_accepted(d->board, index, 1);
 	board_accepted(d->board->latency[index].taken, d->now_us / 1000);
 }
@@ -178,7 +178,7 @@ static void report_accept(struct dispatcher *d, struct service *service, enum ev
 {
 	service->failed = code == EVENT_ACCEPT_FAILED;
 	report(d, &(struct event){.code = (uint16_t)code,
-				  .service = service->set.service,
+				  .service = service->index,
 				  .slot = BOARD_NONE,
 				  .error = error});
 }
@@ -223,7 +223,7 @@ static bool accept_failed(struct dispatcher *d, struct opened *opened, int error
 	default:
 		break;
 	}
-	if (service->set.overload == LINK_OVERLOAD_REFUSE && (error == EMFILE || error == ENFILE))
+	if (service->set->overload == LINK_OVERLOAD_REFUSE && (error == EMFILE || error == ENFILE))
 		refuse_with_spare(d, service, opened->listener->fd);
 	if (!service->failed)
 		report_accept(d, service, EVENT_ACCEPT_FAILED, error);
@@ -237,7 +237,7 @@ static void deny(struct dispatcher *d, struct service *service, int fd, const st
 {
 	struct address address = {0};
 	struct event event = {
-		.code = EVENT_DENIED, .number = why, .service = service->set.service, .slot = BOARD_NONE};
+		.code = EVENT_DENIED, .number = why, .service = service->index, .slot = BOARD_NONE};
 	if (address_from_sockaddr(&address, (const struct sockaddr *)peer, length) == 0) {
 		event.family = address.family;
 		event.port = address.port;
@@ -252,7 +252,7 @@ static void deny(struct dispatcher *d, struct service *service, int fd, const st
 static void admit(struct dispatcher *d, struct service *service, int fd,
 		  const struct lust_wire_connection *wire, uint64_t accepted_us)
 {
-	uint32_t index = ledger_add(&d->ledger, service->set.service, fd, wire, accepted_us);
+	uint32_t index = ledger_add(&d->ledger, service->index, fd, wire, accepted_us);
 	mark_accepting(d, 0);
 	d->in_hand++;
 	count_accepted(d, service);
@@ -264,7 +264,7 @@ static void admit(struct dispatcher *d, struct service *service, int fd,
 	}
 	struct ledger_entry *entry = &d->ledger.entry[index];
 	entry->nonblocking = service->nonblocking_servers == service->server_count;
-	board_measure(d->board->latency[service->set.service].waited, d->now_us / 1000, wire->waited_us);
+	board_measure(d->board->latency[service->index].waited, d->now_us / 1000, wire->waited_us);
 	struct server *server = choose_server(service, entry);
 	if (server)
 		handoff_join(d, server, index);
@@ -299,7 +299,7 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 		bool nonblocking = service->nonblocking_servers == service->server_count;
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
-		mark_accepting(d, service->set.service + 1);
+		mark_accepting(d, service->index + 1);
 		int fd = accept4(watcher->fd, (struct sockaddr *)&peer, &length,
 				 SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0));
 		if (fd < 0) {

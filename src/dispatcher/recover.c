@@ -102,7 +102,7 @@ static void inherit_held(struct dispatcher *d, struct server *server)
 	while (list->count) {
 		uint32_t index = list->first;
 		bool kept = d->ledger.entry[index].fd >= 0 && server->inherited &&
-			    server->service->set.acknowledge == LINK_ACK_DONE;
+			    server->service->set->acknowledge == LINK_ACK_DONE;
 		if (!kept) {
 			drop_kept(d, list);
 			continue;
@@ -123,7 +123,7 @@ static void start_afresh(struct board_server *board, const struct server *server
 	atomic_store(&board->refused, 0);
 	atomic_store(&board->stalls, 0);
 	atomic_store(&board->pid, server->pid);
-	atomic_store(&board->service, server->service->set.service);
+	atomic_store(&board->service, server->service->index);
 	atomic_store(&board->generation, server->generation);
 }
 
@@ -263,9 +263,9 @@ static void reconcile(struct dispatcher *d, const struct service *service)
 		pending += server_pending(service->server[i]);
 		active += service->server[i]->active;
 	}
-	if (pending + active == 0 && !board_counted(d->board, service->set.service))
+	if (pending + active == 0 && !board_counted(d->board, service->index))
 		return;
-	board_count_accepted(d->board, service->set.service, 0);
+	board_count_accepted(d->board, service->index, 0);
 	uint64_t ended = atomic_load(&board->done) + atomic_load(&board->died),
 		 taken = atomic_load(&board->taken);
 	if (taken > ended + active)
@@ -289,7 +289,7 @@ void recover_end(struct dispatcher *d)
 {
 	settle_strangers(d);
 	settle_strays(d);
-	for (struct service *service = d->services; service; service = service->next)
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service))
 		reconcile(d, service);
 	free(d->inherited);
 	d->inherited = NULL;

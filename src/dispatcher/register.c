@@ -32,7 +32,7 @@ static void first_time(struct dispatcher *d, struct server *server, const struct
 				  .code = EVENT_REGISTERED,
 				  .id = reg->held,
 				  .number = server->capacity,
-				  .service = server->service->set.service,
+				  .service = server->service->index,
 				  .slot = server->slot,
 				  .pid = server->pid,
 				  .uid = server->uid,
@@ -45,7 +45,7 @@ void register_server(struct dispatcher *d, struct server *server, const struct l
 {
 	if (reg->generation != d->generation)
 		return; /* the answer to an earlier dispatcher */
-	if (strcmp(reg->service, server->service->set.name) != 0) {
+	if (strcmp(reg->service, server->service->name) != 0) {
 		leave_cut(d, server, REFUSAL_WRONG_SERVICE);
 		return;
 	}

@@ -111,7 +111,7 @@ void report_server(struct dispatcher *d, enum event_code code, const struct serv
 			  .code = (uint16_t)code,
 			  .number = number,
 			  .error = error,
-			  .service = server->service->set.service,
+			  .service = server->service->index,
 			  .slot = server->slot,
 			  .pid = server->pid,
 			  .uid = server->uid,

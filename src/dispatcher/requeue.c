@@ -100,7 +100,7 @@ static void sweep_left(struct dispatcher *d, struct service *service)
 /* A supervised service gets a server again; one that only outsiders serve may not. */
 static bool lonely(struct dispatcher *d, struct service *service)
 {
-	if (service->server_count || service->set.supervised) {
+	if (service->server_count || service->set->supervised) {
 		service->lonely_since_us = 0;
 		return false;
 	}
@@ -114,7 +114,7 @@ void requeue_sweep(struct ev_loop *loop, struct ev_timer *watcher, int events)
 	(void)events;
 	struct dispatcher *d = watcher->data;
 	bool any = false;
-	for (struct service *service = d->services; service; service = service->next) {
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
 		if (!service->queue.count)
 			continue;
 		sweep_left(d, service);

@@ -21,14 +21,14 @@ static void fill(const struct dispatcher *d, const struct server *server, enum s
 		message->header.type = which == OWED_DRAIN ? LUST_WIRE_DRAIN : LUST_WIRE_REGISTERED;
 		return;
 	}
-	const struct link_service *set = &server->service->set;
+	const struct service *service = server->service;
 	message->header.type = LUST_WIRE_HELLO;
 	message->hello.generation = d->generation;
 	message->hello.slot = server->slot;
 	message->hello.acknowledge =
-		set->acknowledge == LINK_ACK_DONE ? LUST_WIRE_ACK_DONE : LUST_WIRE_ACK_TAKEN;
-	message->hello.window = set->window;
-	memcpy(message->hello.service, set->name, sizeof(message->hello.service));
+		service->set->acknowledge == LINK_ACK_DONE ? LUST_WIRE_ACK_DONE : LUST_WIRE_ACK_TAKEN;
+	message->hello.window = service->set->window;
+	memcpy(message->hello.service, service->name, strlen(service->name));
 }
 
 /* In this order, and none before an earlier one that the pair did not take. */

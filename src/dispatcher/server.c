@@ -107,7 +107,7 @@ uint32_t server_credits(const struct server *server)
 	if (!server->registered || server->draining || server->stalled || server->blocked ||
 	    server->resting || server->cut)
 		return 0;
-	return credit_free(server->service->set.window, server->capacity, server_pending(server),
+	return credit_free(server->service->set->window, server->capacity, server_pending(server),
 			   server->active);
 }
 

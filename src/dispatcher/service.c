@@ -13,37 +13,59 @@
 
 struct board_service *service_board(const struct dispatcher *d, const struct service *service)
 {
-	return &d->board->services[service->set.service];
+	return &d->board->services[service->index];
 }
 
-struct service *service_new(struct dispatcher *d, uint32_t index)
+/* A name is of one block with its service, and hardly ever changes. */
+static struct service *rename_service(struct dispatcher *d, struct service *service, const char *name)
 {
-	struct service *service = calloc(1, sizeof(*service));
+	struct service *renamed = malloc(sizeof(*renamed) + strlen(name) + 1);
+	if (!renamed)
+		return NULL;
+	*renamed = *service;
+	strcpy(renamed->name, name);
+	for (struct listener *listener = renamed->listeners; listener; listener = listener->next)
+		listener->service = renamed;
+	for (uint32_t i = 0; i < renamed->server_count; i++)
+		renamed->server[i]->service = renamed;
+	d->service[renamed->index] = renamed;
+	free(service);
+	return renamed;
+}
+
+struct service *service_named(struct dispatcher *d, uint32_t index, const char *name)
+{
+	struct service *service = d->service[index];
+	if (service)
+		return strcmp(service->name, name) == 0 ? service : rename_service(d, service, name);
+	service = calloc(1, sizeof(*service) + strlen(name) + 1);
 	if (!service)
 		return NULL;
-	service->set.service = index;
+	strcpy(service->name, name);
+	service->index = index;
+	service->set = &service_set_none;
 	service->removed = true; /* until a table names it */
 	service->queue = (struct ledger_list)LEDGER_LIST_EMPTY;
-	service->next = d->services;
-	if (d->services)
-		d->services->previous = service;
-	d->services = service;
 	d->service[index] = service;
+	if (d->services_high <= index)
+		d->services_high = index + 1;
 	return service;
+}
+
+struct service *service_next(const struct dispatcher *d, const struct service *after)
+{
+	for (uint32_t index = after ? after->index + 1 : 0; index < d->services_high; index++)
+		if (d->service[index])
+			return d->service[index];
+	return NULL;
 }
 
 void service_free_if_gone(struct dispatcher *d, struct service *service)
 {
 	if (!service->removed || service->server_count || service->queue.count || service->listeners)
 		return;
-	if (service->previous)
-		service->previous->next = service->next;
-	else
-		d->services = service->next;
-	if (service->next)
-		service->next->previous = service->previous;
-	d->service[service->set.service] = NULL;
-	free(service->rule);
+	d->service[service->index] = NULL;
+	service_set_release(d, service->set);
 	free(service->server);
 	choose_free(service->choosing);
 	free(service);
@@ -51,8 +73,8 @@ void service_free_if_gone(struct dispatcher *d, struct service *service)
 
 struct service *service_by_name(const struct dispatcher *d, const char *name)
 {
-	for (struct service *service = d->services; service; service = service->next)
-		if (!service->removed && strcmp(service->set.name, name) == 0)
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service))
+		if (!service->removed && strcmp(service->name, name) == 0)
 			return service;
 	return NULL;
 }

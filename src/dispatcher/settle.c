@@ -45,7 +45,7 @@ static void close_copy(int fd, uint16_t kind)
 static bool keeps(const struct dispatcher *d, const struct server *server, uint32_t index)
 {
 	const struct ledger_entry *entry = &d->ledger.entry[index];
-	return server->service->set.acknowledge == LINK_ACK_DONE && entry->wire.kind == LUST_WIRE_TCP &&
+	return server->service->set->acknowledge == LINK_ACK_DONE && entry->wire.kind == LUST_WIRE_TCP &&
 	       entry->fd >= 0;
 }
 
@@ -141,7 +141,7 @@ void settle_release(struct dispatcher *d, struct server *server)
 void settle_brought(struct dispatcher *d, struct server *server, uint32_t by)
 {
 	struct board_service *board = service_board(d, server->service);
-	board_count_accepted(d->board, server->service->set.service, by);
+	board_count_accepted(d->board, server->service->index, by);
 	count(&board->taken, by);
 	server->inherited += by;
 	set_active(server, server->active + by);

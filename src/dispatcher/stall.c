@@ -16,7 +16,7 @@
 
 static uint64_t timeout_us(const struct server *server)
 {
-	return (uint64_t)server->service->set.take_timeout_ms * 1000;
+	return (uint64_t)server->service->set->take_timeout_ms * 1000;
 }
 
 static bool received_all(const struct server *server)

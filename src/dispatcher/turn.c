@@ -30,7 +30,7 @@ static bool dirty_take(struct dirty *dirty, uint32_t *number)
 
 void turn_service(struct dispatcher *d, const struct service *service)
 {
-	dirty_add(&d->dirty_services, service->set.service);
+	dirty_add(&d->dirty_services, service->index);
 }
 
 void turn_server(struct dispatcher *d, struct server *server)
@@ -142,7 +142,7 @@ static void retry_blocked(struct ev_loop *loop, struct ev_timer *watcher, int ev
 	(void)loop;
 	(void)events;
 	struct dispatcher *d = watcher->data;
-	for (struct service *service = d->services; service; service = service->next) {
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
 		for (uint32_t i = 0; i < service->server_count; i++) {
 			struct server *server = service->server[i];
 			if (server->blocked || server->resting || server->owed)

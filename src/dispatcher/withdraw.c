@@ -17,7 +17,7 @@
 static uint32_t adopt(struct dispatcher *d, const struct server *server,
 		      const struct lust_wire_connection *wire, int fd)
 {
-	uint32_t service = server->service->set.service;
+	uint32_t service = server->service->index;
 	uint32_t index = ledger_add(&d->ledger, service, fd, wire, d->now_us);
 	if (index != LEDGER_NONE)
 		board_count_accepted(d->board, service, 1);

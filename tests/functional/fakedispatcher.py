@@ -21,7 +21,7 @@ link.setblocking(True)
 
 
 def say(kind, body=b"", fds=()):
-    message = struct.pack("=HHI", 1, kind, 0) + body
+    message = struct.pack("=HHI", 2, kind, 0) + body
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     link.sendmsg([message.ljust(SIZE, b"\0")], control)
 

@@ -330,7 +330,7 @@ START_TEST(test_removed_service)
 	rig_die(&rig, &one);
 	rig_event(&rig, EVENT_CLOSED_NO_SERVER);
 	ck_assert_uint_eq(rig_read(&rig).closed[CLOSED_NO_SERVER], 1);
-	ck_assert_ptr_null(rig.d->services);
+	ck_assert_ptr_null(service_next(rig.d, NULL));
 	close_clients(1);
 }
 END_TEST

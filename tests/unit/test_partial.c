@@ -154,7 +154,7 @@ START_TEST(test_gone_with_a_server)
 	rig_say(&rig, &message, (int[]){server.ours, server.theirs}, 2);
 	commit();
 	ck_assert_ptr_nonnull(rig.d->server[0]);
-	ck_assert_str_eq(rig.d->service[1]->set.name, "s1");
+	ck_assert_str_eq(rig.d->service[1]->name, "s1");
 	ck_assert_ptr_nonnull(service_by_name(rig.d, "s0"));
 	ck_assert_ptr_null(service_by_name(rig.d, "s1"));
 
@@ -182,8 +182,8 @@ START_TEST(test_rules_are_replaced)
 	rig_say(&rig, &message, NULL, 0);
 	name_listener(0, 0, -1);
 	commit();
-	ck_assert_uint_eq(rig.d->service[0]->rule_count, 1);
-	ck_assert_uint_eq(rig.d->service[0]->rule[0].id, 8);
+	ck_assert_uint_eq(rig.d->service[0]->set->rule_count, 1);
+	ck_assert_uint_eq(rig.d->service[0]->set->rule[0].id, 8);
 }
 END_TEST
 
