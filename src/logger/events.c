@@ -18,22 +18,19 @@
 
 static void log_event(struct logger *logger, const struct event *event)
 {
-	static const struct service_name unknown = {.target = LOGGER_DAEMON};
-	const struct service_name *service = &unknown;
+	bool known = event->service < BOARD_SERVICES;
 	char text[512];
 	struct entry entry;
 
 	if (event_level(event) > logger->level)
 		return;
-	if (event->service < BOARD_SERVICES)
-		service = &logger->services[event->service];
 	entry = (struct entry){
 		.time_us = event->time_us > 0 ? event->time_us : now_us(),
 		.level = event_level(event),
-		.name = service->name,
+		.name = known ? names_of(&logger->names, event->service) : "",
 		.text = event_text(event, text, sizeof(text)),
 	};
-	output_put(logger, service->target, &entry);
+	output_put(logger, known ? names_target(&logger->names, event->service) : LOGGER_DAEMON, &entry);
 }
 
 void events_read(const struct event *events, size_t bytes, struct logger *logger)

@@ -48,9 +48,8 @@ int logger_init(struct logger *logger, int link_fd)
 	};
 	channel_init(&logger->link, link_fd, sizeof(struct logger_message));
 	target_init(&logger->fallback, LOGGER_STDERR, STDERR_FILENO, false, logger->supervisor);
-	logger->services = calloc(BOARD_SERVICES, sizeof(*logger->services));
 	logger->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	if (!logger->services || !logger->loop)
+	if (names_init(&logger->names) < 0 || !logger->loop)
 		return -ENOMEM;
 	ev_init(&logger->retry, output_retry);
 	logger->retry.data = logger;
@@ -86,7 +85,7 @@ void logger_free(struct logger *logger)
 	output_free(logger);
 	if (logger->events_fd >= 0)
 		close(logger->events_fd);
-	free(logger->services);
+	names_free(&logger->names);
 	if (logger->loop)
 		ev_loop_destroy(logger->loop);
 }

@@ -13,14 +13,10 @@
 #include "event.h"
 #include "format.h"
 #include "logger_link.h"
+#include "service_names.h"
 #include "target.h"
 
 struct source;
-
-struct service_name {
-	char name[LOGGER_NAME]; /* "": not told */
-	uint32_t target;
-};
 
 struct logger {
 	struct ev_loop *loop;
@@ -37,7 +33,7 @@ struct logger {
 	int syslog_fd, journal_fd; /* connected before the jail; -1: there is none */
 	struct ev_timer reconnect; /* syslog or the journal went away: only a new logger can connect again */
 
-	struct service_name *services; /* BOARD_SERVICES */
+	struct names names; /* of the services */
 	struct source *sources;
 	struct ev_timer tick; /* while a source has something to tell later */
 

@@ -106,13 +106,12 @@ static void obey(struct logger *logger, const struct logger_message *message, in
 	case LOGGER_FORGET:
 		output_forget(logger, message->target.target);
 		break;
-	case LOGGER_SERVICE: {
-		struct service_name *service = &logger->services[message->service.service];
-
-		service->target = message->service.target;
-		memcpy(service->name, message->service.name, LOGGER_NAME);
+	case LOGGER_SERVICE:
+		if (names_tell(&logger->names, message->service.service, message->service.name,
+			       message->service.target) < 0)
+			output_say(logger, LEVEL_ERROR, "no memory for the name of %s",
+				   message->service.name);
 		break;
-	}
 	case LOGGER_SOURCE:
 		source_add(logger, &message->source, fd);
 		break;
