@@ -53,7 +53,8 @@ static int apply_service(struct dispatcher *d, const struct link_service *record
 {
 	struct service *service = service_named(d, record->service, record->name);
 	size_t count;
-	const struct link_rule *rule = rules_of(d->staging, record->service, &count);
+	uint32_t whose = record->rules_as ? record->rules_as - 1 : record->service;
+	const struct link_rule *rule = rules_of(d->staging, whose, &count);
 	const struct service_set *set = service ? service_set_take(d, record, rule, count) : NULL;
 	if (!set)
 		return -ENOMEM;

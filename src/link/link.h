@@ -90,6 +90,7 @@ struct link_service {
 	uint32_t max_registered; /* from outside */
 	uint32_t supervised;     /* servers that the supervisor keeps: 0 for start = external */
 	uint32_t gone;           /* 1: not in the table any more; in a whole one: but some of its servers are there */
+	uint32_t rules_as;       /* no RULE follows: they are those of this service of the same table; plus 1; 0: its own */
 };
 
 enum link_rule_kind { LINK_RULE_UID = 1, LINK_RULE_GID = 2 };

@@ -53,6 +53,8 @@ static const char *check_service(const struct link_service *service)
 	if (service->fresh > 1 || service->paused > 1 || service->allow_root > 1 ||
 	    service->allow_foreign > 1 || service->gone > 1)
 		return "SERVICE: a flag that is neither 0 nor 1";
+	if (service->rules_as > BOARD_SERVICES)
+		return "SERVICE: rules of an index out of range";
 	if (service->window == 0)
 		return "SERVICE: window 0";
 	return NULL;

@@ -71,7 +71,13 @@ static void push_begin(struct supervisor *s, bool whole)
 	dispatcher_send(s, &message, NULL, 0);
 }
 
-static void push_service(struct supervisor *s, struct service *service)
+/* Of the services of a table that were pushed already, the last one that sent its rules. */
+struct pushed_rules {
+	const struct table_dispatch *dispatch; /* NULL: none yet */
+	uint32_t service;
+};
+
+static void push_service(struct supervisor *s, struct service *service, const struct pushed_rules *rules)
 {
 	const struct table_service *want = service->want;
 	struct link_message message = record_of(LINK_SERVICE);
@@ -93,6 +99,8 @@ static void push_service(struct supervisor *s, struct service *service)
 		message.service.take_timeout_ms = dispatch->take_timeout_ms;
 		message.service.max_registered = dispatch->max_registered;
 		message.service.paused = service->paused;
+		if (dispatch == rules->dispatch)
+			message.service.rules_as = rules->service + 1;
 		/* Also when it is down: then what was taken back waits for `up`, as those in the backlog do. */
 		message.service.supervised =
 			want->start == START_EXTERNAL || !want->has_server ? 0 : want->server->instances;
@@ -101,8 +109,8 @@ static void push_service(struct supervisor *s, struct service *service)
 	dispatcher_send(s, &message, NULL, 0);
 }
 
-static void push_rules(struct supervisor *s, const struct service *service, enum link_rule_kind kind,
-		       const struct table_id_list *list)
+static void push_ids(struct supervisor *s, const struct service *service, enum link_rule_kind kind,
+		     const struct table_id_list *list)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		struct link_message message = record_of(LINK_RULE);
@@ -111,6 +119,18 @@ static void push_rules(struct supervisor *s, const struct service *service, enum
 		message.rule.id = list->id[i];
 		dispatcher_send(s, &message, NULL, 0);
 	}
+}
+
+/* Most services have those of the one before them. */
+static void push_rules(struct supervisor *s, const struct service *service, struct pushed_rules *rules)
+{
+	const struct table_dispatch *dispatch = service->want->dispatch;
+
+	if (dispatch == rules->dispatch)
+		return;
+	push_ids(s, service, LINK_RULE_UID, &dispatch->register_users);
+	push_ids(s, service, LINK_RULE_GID, &dispatch->register_groups);
+	*rules = (struct pushed_rules){dispatch, service->index};
 }
 
 static void push_listener(struct supervisor *s, struct listener *listener)
@@ -153,6 +173,7 @@ void push_server(struct supervisor *s, const struct server *server)
 void push_table(struct supervisor *s)
 {
 	struct link_message commit = record_of(LINK_COMMIT);
+	struct pushed_rules rules = {0};
 
 	if (s->dispatcher.phase != DISPATCHER_RUNNING && s->dispatcher.phase != DISPATCHER_LOADING)
 		return;
@@ -163,11 +184,10 @@ void push_table(struct supervisor *s)
 	for (struct service *service = s->services; service != NULL; service = service->next) {
 		if (!named(s, service, first))
 			continue;
-		push_service(s, service);
+		push_service(s, service, &rules);
 		if (service->want == NULL)
 			continue;
-		push_rules(s, service, LINK_RULE_UID, &service->want->dispatch->register_users);
-		push_rules(s, service, LINK_RULE_GID, &service->want->dispatch->register_groups);
+		push_rules(s, service, &rules);
 		for (struct listener *listener = service->listeners; listener != NULL;
 		     listener = listener->next)
 			push_listener(s, listener);

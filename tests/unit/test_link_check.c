@@ -95,6 +95,11 @@ START_TEST(test_table_records)
 	m.service.window = 0;
 	BAD(down(&m, 0));
 	m.service.window = 1;
+	m.service.rules_as = BOARD_SERVICES;
+	GOOD(down(&m, 0));
+	m.service.rules_as++;
+	BAD(down(&m, 0));
+	m.service.rules_as = 0;
 	m.service.allow_root = 2;
 	BAD(down(&m, 0));
 	m.service.allow_root = 0;

@@ -187,6 +187,33 @@ START_TEST(test_rules_are_replaced)
 }
 END_TEST
 
+/* What is the same for many is said once, and kept once. */
+START_TEST(rules_of_another)
+{
+	struct link_message message = {.type = LINK_RULE};
+
+	rig_table(&rig, NULL, 0, 0);
+	begin(2, 0);
+	name_service(1, 1, 0);
+	message.rule = (struct link_rule){.service = 1, .kind = LINK_RULE_UID, .id = 7};
+	rig_say(&rig, &message, NULL, 0);
+	rig.service.rules_as = 2;
+	name_service(2, 1, 0);
+	rig.service.rules_as = 0;
+	commit();
+	ck_assert_uint_eq(rig.d->service[2]->set->rule_count, 1);
+	ck_assert_uint_eq(rig.d->service[2]->set->rule[0].id, 7);
+	ck_assert_ptr_eq(rig.d->service[1]->set, rig.d->service[2]->set);
+	ck_assert_ptr_ne(rig.d->service[0]->set, rig.d->service[2]->set);
+	/* One of them changes. */
+	begin(1, 0);
+	name_service(2, 0, 0);
+	commit();
+	ck_assert_uint_eq(rig.d->service[1]->set->rule_count, 1);
+	ck_assert_uint_eq(rig.d->service[2]->set->rule_count, 0);
+}
+END_TEST
+
 /* A new dispatcher must not believe that a part is all. */
 START_TEST(test_refused)
 {
@@ -204,7 +231,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		test_unnamed_stays, test_listener_moves,     test_named_without_listener,
-		test_gone,          test_gone_with_a_server, test_rules_are_replaced,
+		test_gone,          test_gone_with_a_server, test_rules_are_replaced, rules_of_another,
 		test_refused};
 	Suite *suite = suite_create("partial");
 	TCase *tcase = tcase_create("partial");
