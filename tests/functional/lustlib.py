@@ -282,6 +282,7 @@ def check_invariants(status):
         assert count["accepted"] == flowed, (one["name"], count)
         assert count["taken"] == count["active"] + count["done"] + count["died"], (one["name"], count)
         assert all(0 <= count[name] < 1 << 62 for name in SUMS), (one["name"], count)
+        assert count["since"] <= time.time() + 1, (one["name"], count)
 
 
 class Daemon:

@@ -96,9 +96,9 @@ def test_server_that_never_registers_on_its_pair(daemon, home):
 
 
 def test_server_that_registers_after_ready_timeout(daemon, home):
-    """It is stopped already: nobody is handed to it in between."""
+    """It is stopped already: nobody is handed to it in between.  Three seconds: it has to have begun to ignore SIGTERM."""
     port = free_port()
-    daemon.start(home.bad_service("web", port, "late", server={"ready_timeout": "300ms", "stop_timeout": "2s"}), wait=False)
+    daemon.start(home.bad_service("web", port, "late", server={"ready_timeout": "3s", "stop_timeout": "3s"}), wait=False)
     client = Client(port)
     client.send("/", keep=False)
     home.wait_note("web", "drained")

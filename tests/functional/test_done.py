@@ -127,6 +127,7 @@ def test_done_over_a_new_dispatcher(daemon, home):
     opened = [Client(port) for _ in range(6)]
     pids = [client.ask().pid for client in opened]
     for _ in range(3):
+        daemon.wait_service("web", lambda one: one["connections"]["active"] == len(opened))
         old = daemon.dispatcher
         kill(old)
         daemon.wait_new_dispatcher(old)
