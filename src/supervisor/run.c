@@ -194,13 +194,14 @@ static void tear_down(struct supervisor *s)
 	channel_close(&s->logger.link);
 	sources_free(s);
 	targets_free(s);
-	for (unsigned i = 0; i < 2; i++)
-		if (s->dispatcher.events[i] >= 0)
-			close(s->dispatcher.events[i]);
+	/* Of a logger that nobody heard end, after a failed start, there is its end of the link. */
+	const int fds[] = {s->dispatcher.events[0], s->dispatcher.events[1], s->dispatcher.exec_error,
+			   s->logger.exec_error,    s->logger.theirs,        s->board_fd};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	if (s->board != NULL)
 		board_unmap(s->board);
-	if (s->board_fd >= 0)
-		close(s->board_fd);
 	if (s->pidfile_fd >= 0)
 		lust_pidfile_close(s->pidfile_fd, s->pidfile);
 	runtime_dir_close(s);
