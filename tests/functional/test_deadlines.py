@@ -154,7 +154,8 @@ def test_visitors_of_the_control_socket_have_an_end(daemon):
 # ---- a dispatcher that misbehaves ----
 
 def fake(daemon, home, mode, port=0):
-    """From now on this daemon's dispatcher is fakedispatcher.py; the daemon runs in a mount namespace of its own."""
+    """From now on this daemon's dispatcher is fakedispatcher.py; the daemon runs in a mount namespace of its own.  Valgrind
+    would run it too, too slowly."""
     with open(os.path.join(HERE, "fakedispatcher.py")) as file:
         text = file.read().replace('"MODE", 0', '"%s", %d' % (mode, port))
     path = home.join("fake")
@@ -174,6 +175,7 @@ needs_mounts = pytest.mark.skipif(not can_unshare(), reason="needs a mount names
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 def test_reload_pushes_what_has_changed(daemon, home):
     """And nothing else: ten thousand services that stay must not cost anything."""
@@ -204,6 +206,7 @@ def test_reload_pushes_what_has_changed(daemon, home):
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 @pytest.mark.parametrize("mode, why", [("mute", r"not ready in time \(HELLO, READY\)"),
                                        ("never-commits", r"did not take its table in time \(COMMIT, COMMITTED\)")])
@@ -215,6 +218,7 @@ def test_start_with_a_dispatcher_that_never_comes_up(daemon, home, mode, why):
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 def test_dispatcher_that_never_settles_a_dead_server(daemon, home):
     fake(daemon, home, "never-settles").start(hello("web", free_port(), 1, {"ready_timeout": "600s"}), wait=False)
@@ -225,6 +229,7 @@ def test_dispatcher_that_never_settles_a_dead_server(daemon, home):
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 @pytest.mark.parametrize("mode, why", [("never-reads", r"a turn of its loop takes longer than 2 s \(PING, PONG\)"),
                                        ("lingers", "KEEP with something else than sockets")])
@@ -238,6 +243,7 @@ def test_dispatcher_that_cannot_block_the_supervisor(daemon, home, mode, why):
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 def test_dispatcher_that_floods_the_supervisor(daemon, home):
     fake(daemon, home, "floods").start(hello("web", free_port()), wait=False)
@@ -248,6 +254,7 @@ def test_dispatcher_that_floods_the_supervisor(daemon, home):
 
 
 @pytest.mark.root
+@pytest.mark.native
 @needs_mounts
 def test_dispatcher_that_stays_at_the_end(daemon, home):
     fake(daemon, home, "stays").start(hello("web", free_port(), 1, {"ready_timeout": "600s"}), wait=False)

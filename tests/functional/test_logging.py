@@ -38,7 +38,7 @@ def test_log_of_its_own(daemon, home):
     # Reopened at USR1, as logrotate wants it.
     os.rename(path, path + ".1")
     daemon.process.send_signal(signal.SIGUSR1)
-    wait_until("a new file", lambda: os.path.exists(path))
+    daemon.wait_logged("log files were opened again")  # said by the logger, which has the new one by then
     get(port, "/two")
     wait_until("the new one has it", lambda: b"GET /two" in text(path))
     assert b"GET /two" not in text(path + ".1")
@@ -52,7 +52,7 @@ def test_daemons_log_in_a_file(daemon, home):
     wait_until("it has it", lambda: b"GET /one" in text(path))
     os.rename(path, path + ".1")
     daemon.process.send_signal(signal.SIGUSR1)
-    wait_until("a new file", lambda: os.path.exists(path))
+    wait_until("a new file", lambda: b"log files were opened again" in text(path))
     get(port, "/two")
     wait_until("the new one has it", lambda: b"GET /two" in text(path))
 
