@@ -126,7 +126,7 @@ static char *shown(const struct table *table, const struct table_service *servic
 	FILE *out = open_memstream(&text, &length);
 
 	ck_assert_ptr_nonnull(out);
-	table_show(out, table, service, true);
+	ck_assert_int_eq(table_show(out, table, service, true), 0);
 	ck_assert_int_eq(fclose(out), 0);
 	return text;
 }
