@@ -9,7 +9,8 @@
 
 #include "rendezvous.h"
 
-/* With four the shares of eight hundred servers differ by a twentieth; more would only cost time. */
+/* Each begins at another quarter of one hash: more bits than servers need.  With four the shares are even; with one or
+   two, a server whose neighbours are near would get less. */
 #define HASHES 4u
 
 /* The finalizer of splitmix64: every bit of the input moves half of the output's. */
@@ -185,9 +186,8 @@ uint32_t rendezvous_choose(const struct rendezvous *rendezvous, uint64_t client)
 		return RENDEZVOUS_NONE;
 	if (is_server(&node[root]))
 		return root;
-	uint64_t least = 0;
-	for (uint64_t i = 1; i <= HASHES; i++) {
-		uint64_t hash = mix(client + i * UINT64_C(0x9e3779b97f4a7c15));
+	uint64_t least = 0, hash = mix(client);
+	for (unsigned i = 0; i < HASHES; i++, hash = hash >> 16 | hash << 48) {
 		uint32_t at = nearest(node, root, hash);
 		uint64_t distance = hash ^ node[at].name;
 		if (best == RENDEZVOUS_NONE || nearer(distance, least)) {
