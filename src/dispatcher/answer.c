@@ -102,6 +102,9 @@ static void answer_shutdown(struct dispatcher *d)
 	answer_quiesce(d, false);
 	for (uint32_t slot = 0; slot < BOARD_SLOTS; slot++) {
 		struct server *server = d->server[slot];
+		if (server && server->settling)
+			death_settle(d, server, DEATH_DEAD, 0);
+		server = d->server[slot];
 		if (!server)
 			continue;
 		acknowledge_read(d, server, 64);
@@ -114,13 +117,8 @@ static void answer_shutdown(struct dispatcher *d)
 		}
 		turn_server(d, server);
 	}
-	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
-		while (service->queue.count) {
-			uint32_t index = service->queue.first;
-			ledger_unlink(&d->ledger, &service->queue, index);
-			settle_closed(d, index, CLOSED_SHUTDOWN, BOARD_NONE);
-		}
-	}
+	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service))
+		requeue_close(d, service, CLOSED_SHUTDOWN);
 	dispatcher_stop(d, 0);
 }
 

@@ -16,6 +16,8 @@ static void tell_acknowledge(struct dispatcher *d, struct service *service)
 {
 	for (uint32_t i = 0; i < service->server_count; i++) {
 		struct server *server = service->server[i];
+		if (server->settling) /* goes by what was in force when it died */
+			continue;
 		if (service->set->acknowledge == LINK_ACK_TAKEN)
 			settle_release(d, server);
 		server->owed |= OWED_HELLO;
@@ -177,6 +179,8 @@ int apply_server(struct dispatcher *d, struct staged_server *staged)
 		death_settle(d, server, DEATH_DEAD, LINK_SLOT_FREE);
 		return 0;
 	}
+	if (server->kept)
+		(void)withdraw(d, server);
 	if (record->flags & LINK_SERVER_DRAINING) {
 		server->drain_asked = true;
 		server_drain(d, server);

@@ -22,7 +22,8 @@
 #include "waited.h"
 #include "wire.h"
 
-#define DOOR_KNOCKS 64 /* half-done registrations at once */
+#define DOOR_KNOCKS 64   /* half-done registrations at once */
+#define IN_HAND_MOST 64u /* connections that exist nowhere but here: what our death may cost */
 
 struct dispatcher;
 struct service;
@@ -71,6 +72,7 @@ struct service {
 	uint32_t index;
 	uint32_t server_count, server_room, nonblocking_servers;
 	uint32_t registered, expected; /* of the servers that are not cut: did they say REGISTER? */
+	uint32_t settling;             /* of the servers: died, and what they had waits for room elsewhere */
 	struct ledger_list queue; /* taken back from a server: go before new ones */
 	struct linger_caution caution;
 	uint64_t lonely_since_us; /* no server runs and none is expected; 0: there is one */
@@ -110,7 +112,9 @@ struct server {
 	bool blocked;                /* its pair took no more: until a sign of life or the next retry */
 	bool resting;                /* it refused a connection: until a DONE or the next retry */
 	bool cut;                    /* left or broke the protocol: not listened to any more */
-	bool settling;               /* died: what it said last is being read */
+	bool settling;               /* died: what it said last was read, and what it had goes to others */
+	uint32_t given;              /* so many of them went */
+	enum link_type answer;       /* then the supervisor is told; or 0 */
 	enum death_kind going;       /* settled at the end of this turn */
 	enum event_refusal denied;   /* said as the last word, behind which nothing is withdrawn */
 	bool nonblocking;
@@ -164,7 +168,9 @@ struct dispatcher {
 	bool door_shut; /* QUIET waits for those who stand there */
 	int exit_code;
 	uint64_t now_us;  /* CLOCK_MONOTONIC, of this turn */
-	uint32_t in_hand; /* accepted in this turn and not handed over */
+	uint32_t in_hand; /* accepted in this turn, or out of a queue, and not handed over */
+	uint32_t queued;  /* in the queues of all services */
+	uint32_t settling; /* servers of all services */
 
 	struct channel link;
 	struct ev_io link_read, link_write;
@@ -291,6 +297,10 @@ struct board_service *service_board(const struct dispatcher *, const struct serv
 
 /* ---- requeue.c: connections taken back, until another server has them ---- */
 void requeue(struct dispatcher *, struct service *, uint32_t index); /* in no list; gets a new id */
+void requeue_append(struct dispatcher *, struct service *, uint32_t index);       /* as it is */
+void requeue_remove(struct dispatcher *, struct service *, uint32_t index);       /* out of its queue */
+void requeue_close(struct dispatcher *, struct service *, enum board_closed why); /* all */
+void requeue_watch(struct dispatcher *, struct service *); /* something waits: now and then it is looked at */
 void requeue_unsent(struct dispatcher *, struct server *);           /* its staged ones, as they are */
 void requeue_pump(struct dispatcher *, struct service *);
 void requeue_sweep(struct ev_loop *, struct ev_timer *, int);
@@ -362,6 +372,10 @@ void leave_returning(struct dispatcher *, const struct service *, int32_t pid);
 /* ---- withdraw.c ---- */
 /* Takes back what the server has not received; how many connections. */
 uint32_t withdraw(struct dispatcher *, struct server *);
+/* Of a dead one, so many at most: fewer only when nothing lies in its pair any more. */
+uint32_t withdraw_most(struct dispatcher *, struct server *, uint32_t most);
+/* The batch that lies first in its pair; UINT32_MAX: none does. */
+uint32_t withdraw_first(const struct server *);
 
 /* ---- stall.c ---- */
 void stall_watch(struct server *);
@@ -371,8 +385,14 @@ bool stall_late(const struct dispatcher *, struct server *);
 void stall_life(struct dispatcher *, struct server *); /* a sign of life */
 
 /* ---- death.c ---- */
-/* Settles and frees it.  answer: what the supervisor is told, or 0. */
+/*
+ * Settles and frees it.  answer: what the supervisor is told, or 0.  With an answer, a dead one may wait for room at
+ * other servers: the supervisor hears SETTLING now and SLOT_FREE in the end.
+ */
 void death_settle(struct dispatcher *, struct server *, enum death_kind, enum link_type answer);
+void death_pump(struct dispatcher *, struct service *); /* as far as there is room now */
+/* Their clients may have left; lonely: nobody will ever have room. */
+void death_sweep(struct dispatcher *, struct service *, bool lonely);
 
 /* ---- recover.c ---- */
 void recover_begin(struct dispatcher *); /* right after HELLO */

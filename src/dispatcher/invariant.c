@@ -55,7 +55,7 @@ static const char *check_server(const struct dispatcher *d, const struct server 
 }
 
 struct entries {
-	uint64_t pending, held;
+	uint64_t pending, held, queued, settling;
 };
 
 static const char *check_counted(const struct service *service)
@@ -74,13 +74,18 @@ static const char *check_service(const struct dispatcher *d, const struct servic
 				 struct entries *entries)
 {
 	const char *wrong = check_list(d, &service->queue, service->index);
-	uint64_t pending = service->queue.count, active = 0;
+	uint64_t pending = service->queue.count, active = 0, settling = 0;
 	for (uint32_t i = 0; i < service->server_count && !wrong; i++) {
 		wrong = check_server(d, service->server[i]);
 		pending += server_pending(service->server[i]);
 		active += service->server[i]->active;
 		entries->held += service->server[i]->held.count;
+		settling += service->server[i]->settling;
 	}
+	entries->queued += service->queue.count;
+	entries->settling += settling;
+	if (!wrong && settling != service->settling)
+		wrong = "a service counts other servers as settling than are in its list";
 	if (!wrong)
 		wrong = check_counted(service);
 	if (!wrong)
@@ -115,6 +120,8 @@ const char *invariant_broken(const struct dispatcher *d)
 		if (wrong)
 			return wrong;
 	}
+	if (entries.queued != d->queued || entries.settling != d->settling)
+		return "what is queued or settling is not the sum of the services'";
 	if (entries.held != d->ledger.held)
 		return "the ledger counts other entries as held than the servers";
 	if (entries.pending + entries.held != atomic_load(&d->board->ledger_used))

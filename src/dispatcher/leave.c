@@ -16,7 +16,7 @@
 
 #define LEAVE_S 1. /* an exiting process closes its descriptors a little before its pidfd tells */
 
-/* Gets no more, is not listened to, and what it has not received goes to others. */
+/* Gets no more, and is not listened to. */
 static void leave_begin(struct dispatcher *d, struct server *server)
 {
 	if (server->cut)
@@ -26,10 +26,16 @@ static void leave_begin(struct dispatcher *d, struct server *server)
 	ev_io_stop(d->loop, &server->read);
 	ev_timer_stop(d->loop, &server->stall);
 	requeue_unsent(d, server);
-	(void)withdraw(d, server);
 	server->owed = 0;
 	turn_server(d, server);
 	turn_service(d, server->service);
+}
+
+/* Nobody would hear what it says of what it still receives. */
+static void leave_withdraw(struct dispatcher *d, struct server *server)
+{
+	(void)withdraw(d, server);
+	server->owed = 0;
 }
 
 static void leave_at_turn_end(struct server *server, enum death_kind kind)
@@ -53,6 +59,7 @@ void leave_cut(struct dispatcher *d, struct server *server, enum event_refusal w
 		return;
 	report_server(d, EVENT_PROTOCOL, server, why, 0);
 	leave_begin(d, server);
+	leave_withdraw(d, server);
 	if (server->external) {
 		server->denied = why;
 		leave_at_turn_end(server, DEATH_ALIVE);
@@ -67,6 +74,7 @@ void leave_closed(struct dispatcher *d, struct server *server)
 	if (server->cut || server->settling)
 		return;
 	leave_begin(d, server);
+	leave_withdraw(d, server);
 	if (server->external)
 		leave_wait(d, server, DEATH_ALIVE);
 	else
@@ -103,7 +111,7 @@ static struct server *left_behind(const struct service *service, int32_t pid)
 {
 	for (uint32_t i = 0; i < service->server_count; i++) {
 		struct server *server = service->server[i];
-		if (server->external && server->pid == pid &&
+		if (server->external && server->pid == pid && !server->settling &&
 		    (ev_is_active(&server->leave) || hung_up(server->lifeline)))
 			return server;
 	}

@@ -129,7 +129,7 @@ static struct admission_service look(struct dispatcher *d, struct service *servi
 		.closed = service->removed || d->quiesced || !d->committed ||
 			  service->shut_until_us > d->now_us || ledger_full(d),
 		.paused = service->paused,
-		.waiting = service->queue.count > 0,
+		.waiting = service->queue.count || service->settling,
 	};
 }
 
@@ -269,7 +269,7 @@ static void admit(struct dispatcher *d, struct service *service, int fd,
 	if (server)
 		handoff_join(d, server, index);
 	else
-		ledger_append(&d->ledger, &service->queue, index);
+		requeue_append(d, service, index);
 }
 
 void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
@@ -287,7 +287,7 @@ void listener_ready(struct ev_loop *loop, struct ev_io *watcher, int events)
 
 	for (n = 0; n < (all ? ACCEPT_MAX : 1); n++) {
 		/* Other listeners were here in this turn: our death must not cost more than one batch. */
-		if (d->in_hand >= ACCEPT_MAX) {
+		if (d->in_hand && d->in_hand + d->queued >= IN_HAND_MOST) {
 			turn_hand_over(d);
 			state = look(d, service, true);
 		}

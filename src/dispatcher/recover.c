@@ -149,7 +149,6 @@ void recover_server(struct dispatcher *d, struct server *server)
 		d->inherited[server->slot].sent = (struct ledger_list)LEDGER_LIST_EMPTY;
 		inherit_held(d, server);
 	}
-	(void)withdraw(d, server);
 	server_publish(server);
 }
 

@@ -11,6 +11,25 @@
 
 #define LONELY_US UINT64_C(5000000) /* how long they wait for a server that nobody promised */
 
+void requeue_watch(struct dispatcher *d, struct service *service)
+{
+	turn_service(d, service);
+	if (!ev_is_active(&d->sweep))
+		ev_timer_again(d->loop, &d->sweep);
+}
+
+void requeue_append(struct dispatcher *d, struct service *service, uint32_t index)
+{
+	ledger_append(&d->ledger, &service->queue, index);
+	d->queued++;
+}
+
+void requeue_remove(struct dispatcher *d, struct service *service, uint32_t index)
+{
+	ledger_unlink(&d->ledger, &service->queue, index);
+	d->queued--;
+}
+
 void requeue(struct dispatcher *d, struct service *service, uint32_t index)
 {
 	if (fault_no_redispatch()) {
@@ -19,11 +38,9 @@ void requeue(struct dispatcher *d, struct service *service, uint32_t index)
 	}
 	ledger_renew(&d->ledger, index);
 	d->ledger.entry[index].since_us = d->now_us;
-	ledger_append(&d->ledger, &service->queue, index);
+	requeue_append(d, service, index);
 	atomic_fetch_add_explicit(&service_board(d, service)->redispatched, 1, memory_order_relaxed);
-	turn_service(d, service);
-	if (!ev_is_active(&d->sweep))
-		ev_timer_again(d->loop, &d->sweep);
+	requeue_watch(d, service);
 }
 
 /* No server has had these: they keep id and place. */
@@ -35,10 +52,9 @@ void requeue_unsent(struct dispatcher *d, struct server *server)
 		uint32_t index = server->staged.last;
 		ledger_unlink(&d->ledger, &server->staged, index);
 		ledger_prepend(&d->ledger, &server->service->queue, index);
+		d->queued++;
 	}
-	turn_service(d, server->service);
-	if (!ev_is_active(&d->sweep))
-		ev_timer_again(d->loop, &d->sweep);
+	requeue_watch(d, server->service);
 }
 
 /* Reset by the client, or timed out.  One that has only sent its FIN still wants an answer. */
@@ -49,12 +65,12 @@ static bool client_left(const struct ledger_entry *entry)
 	       untouched_judge(&facts) == CLIENT_LEFT;
 }
 
-static void close_all(struct dispatcher *d, struct service *service)
+void requeue_close(struct dispatcher *d, struct service *service, enum board_closed why)
 {
 	while (service->queue.count) {
 		uint32_t index = service->queue.first;
-		ledger_unlink(&d->ledger, &service->queue, index);
-		settle_closed(d, index, CLOSED_NO_SERVER, BOARD_NONE);
+		requeue_remove(d, service, index);
+		settle_closed(d, index, why, BOARD_NONE);
 	}
 }
 
@@ -63,7 +79,7 @@ void requeue_pump(struct dispatcher *d, struct service *service)
 	if (!service->queue.count)
 		return;
 	if (service->removed) {
-		close_all(d, service);
+		requeue_close(d, service, CLOSED_NO_SERVER);
 		return;
 	}
 	uint64_t credits = choose_gather(service);
@@ -72,15 +88,16 @@ void requeue_pump(struct dispatcher *d, struct service *service)
 		const struct ledger_entry *entry = &d->ledger.entry[index];
 		next = entry->next;
 		if (client_left(entry)) {
-			ledger_unlink(&d->ledger, &service->queue, index);
+			requeue_remove(d, service, index);
 			settle_closed(d, index, CLOSED_CLIENT_LEFT, BOARD_NONE);
 			continue;
 		}
 		struct server *server = choose_server(service, entry);
 		if (!server)
 			continue;
-		ledger_unlink(&d->ledger, &service->queue, index);
+		requeue_remove(d, service, index);
 		handoff_join(d, server, index);
+		d->in_hand++;
 		credits--;
 	}
 }
@@ -92,7 +109,7 @@ static void sweep_left(struct dispatcher *d, struct service *service)
 		next = d->ledger.entry[index].next;
 		if (!client_left(&d->ledger.entry[index]))
 			continue;
-		ledger_unlink(&d->ledger, &service->queue, index);
+		requeue_remove(d, service, index);
 		settle_closed(d, index, CLOSED_CLIENT_LEFT, BOARD_NONE);
 	}
 }
@@ -100,7 +117,7 @@ static void sweep_left(struct dispatcher *d, struct service *service)
 /* A supervised service gets a server again; one that only outsiders serve may not. */
 static bool lonely(struct dispatcher *d, struct service *service)
 {
-	if (service->server_count || service->set->supervised) {
+	if (service->server_count > service->settling || service->set->supervised) {
 		service->lonely_since_us = 0;
 		return false;
 	}
@@ -115,12 +132,14 @@ void requeue_sweep(struct ev_loop *loop, struct ev_timer *watcher, int events)
 	struct dispatcher *d = watcher->data;
 	bool any = false;
 	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
-		if (!service->queue.count)
+		if (!service->queue.count && !service->settling)
 			continue;
 		sweep_left(d, service);
-		if (lonely(d, service))
-			close_all(d, service);
-		any |= service->queue.count > 0;
+		bool nobody = lonely(d, service);
+		death_sweep(d, service, nobody);
+		if (nobody)
+			requeue_close(d, service, CLOSED_NO_SERVER);
+		any |= service->queue.count || service->settling;
 		turn_service(d, service);
 	}
 	if (!any)

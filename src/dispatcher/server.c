@@ -77,6 +77,8 @@ void server_free(struct server *server)
 	if (server->pidfd >= 0)
 		close(server->pidfd);
 	service_drop_server(server->service, server);
+	server->service->settling -= server->settling;
+	d->settling -= server->settling;
 	turn_service(d, server->service);
 	d->server[server->slot] = NULL;
 	free(server);

@@ -115,10 +115,10 @@ void settle_done_held(struct dispatcher *d, struct server *server, uint32_t inde
 
 void settle_died(struct dispatcher *d, struct server *server)
 {
-	uint32_t active = server->active;
+	uint32_t died = server->active - server->held.count;
 	server->inherited = 0;
-	set_active(server, 0);
-	count(&service_board(d, server->service)->died, active);
+	set_active(server, server->held.count);
+	count(&service_board(d, server->service)->died, died);
 }
 
 void settle_returned(struct dispatcher *d, struct server *server)

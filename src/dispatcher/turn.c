@@ -50,6 +50,7 @@ void turn_retry(struct dispatcher *d)
 static void finish_service(struct dispatcher *d, struct service *service)
 {
 	requeue_pump(d, service);
+	death_pump(d, service);
 	listener_update(d, service);
 	service_free_if_gone(d, service);
 }
@@ -92,7 +93,7 @@ void turn_hand_over(struct dispatcher *d)
 static void check_quiet(struct dispatcher *d)
 {
 	/* What is TAKEN waits for DONE, perhaps for days: that is not on its way. */
-	if (!d->quiesced || d->quiet_told || (d->door_shut && knocks_busy(d)) ||
+	if (!d->quiesced || d->quiet_told || d->settling || (d->door_shut && knocks_busy(d)) ||
 	    atomic_load_explicit(&d->board->ledger_used, memory_order_relaxed) != d->ledger.held)
 		return;
 	d->quiet_told = true;

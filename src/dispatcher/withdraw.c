@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <stddef.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,8 +58,10 @@ static bool take_back(struct dispatcher *d, struct server *server, const struct 
 	return true;
 }
 
-static uint32_t take_back_all(struct dispatcher *d, struct server *server,
-			      const struct lust_wire_connections *message, struct lust_message *from)
+/* The rest of a message that holds more than `most` goes back to where it was, behind what lies there. */
+static uint32_t take_back_most(struct dispatcher *d, struct server *server,
+			       const struct lust_wire_connections *message, struct lust_message *from,
+			       uint32_t most)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < message->header.count; i++) {
@@ -69,19 +72,47 @@ static uint32_t take_back_all(struct dispatcher *d, struct server *server,
 			lust_close_unlingered(fd);
 		if (index == LEDGER_NONE)
 			continue;
-		requeue(d, server->service, index);
-		count++;
+		if (count < most) {
+			requeue(d, server->service, index);
+			count++;
+		} else {
+			ledger_append(&d->ledger, &server->staged, index);
+		}
 	}
 	lust_message_close_from(from, message->header.count);
+	if (server->staged.count) {
+		server->owed = 0; /* nobody is there to hear it */
+		handoff_flush(d, server);
+	}
 	return count;
+}
+
+uint32_t withdraw_first(const struct server *server)
+{
+	for (;;) {
+		union lust_wire_message message;
+		/* Without its entries, and without their descriptors. */
+		ssize_t length = recv(server->theirs, &message, offsetof(struct lust_wire_connections, entry),
+				      MSG_PEEK | MSG_DONTWAIT);
+		if (length <= 0)
+			return UINT32_MAX;
+		if (message.header.type == LUST_WIRE_CONNECTIONS)
+			return message.connections.batch;
+		(void)recv(server->theirs, &message, sizeof(message), MSG_DONTWAIT);
+	}
 }
 
 uint32_t withdraw(struct dispatcher *d, struct server *server)
 {
+	return withdraw_most(d, server, UINT32_MAX);
+}
+
+uint32_t withdraw_most(struct dispatcher *d, struct server *server, uint32_t most)
+{
 	uint32_t count = 0;
 	if (fault_no_redispatch())
 		return 0;
-	for (;;) {
+	while (count < most) {
 		union lust_wire_message message;
 		struct lust_message from;
 		if (lust_message_receive(server->theirs, &message, sizeof(message), &from, LUST_MESSAGE_FDS,
@@ -92,7 +123,7 @@ uint32_t withdraw(struct dispatcher *d, struct server *server)
 			continue;
 		}
 		if (message.header.type == LUST_WIRE_CONNECTIONS) {
-			count += take_back_all(d, server, &message.connections, &from);
+			count += take_back_most(d, server, &message.connections, &from, most - count);
 			continue;
 		}
 		lust_message_close_from(&from, 0);
@@ -104,4 +135,5 @@ uint32_t withdraw(struct dispatcher *d, struct server *server)
 		else if (message.header.type == LUST_WIRE_DRAIN && server->draining)
 			server->owed |= OWED_DRAIN;
 	}
+	return count;
 }

@@ -31,7 +31,7 @@ enum link_type {
 	LINK_SERVER = 6,     /* server [ours, theirs, lifeline or nothing]: in a table or alone */
 	LINK_COMMIT = 7,     /* commit; answered by COMMITTED.  Services, listeners that were not named are gone; when BEGIN
 	                        said partial, only the listeners of services that were named */
-	LINK_SERVER_DIED = 8,/* slot: process group or process is gone; answered by SLOT_FREE */
+	LINK_SERVER_DIED = 8,/* slot: process group or process is gone; answered by SLOT_FREE, or first by SETTLING */
 	LINK_DRAIN = 9,      /* slot: give it no more, tell it so; answered by IDLE, at once or when it is */
 	LINK_QUIESCE = 10,   /* quiesce: accept no more, for all services; answered by QUIET when nothing is pending */
 	LINK_KEPT = 11,      /* kept: answer to KEEP */
@@ -55,6 +55,8 @@ enum link_type {
 	LINK_PONG = 73,      /* ping */
 	LINK_HELD = 75,      /* held [connection]: of the ledger, after HAND_OVER; in the other direction to the next
 	                        dispatcher, before its first table */
+	LINK_SETTLING = 76,  /* slot: its server is dead and some of what it had waits for room elsewhere; SLOT_FREE follows,
+	                        whenever that is.  After SERVER_DIED, or in place of GONE */
 	LINK_DEREGISTERED = 74, /* slot: a supervised server closed or broke its pair, or broke the protocol */
 };
 

@@ -214,6 +214,7 @@ const char *link_check_from_dispatcher(const struct link_message *message, size_
 	case LINK_REGISTERED:
 	case LINK_IDLE:
 	case LINK_SLOT_FREE:
+	case LINK_SETTLING:
 	case LINK_GONE:
 	case LINK_DEREGISTERED:
 		return check_slot(&message->slot);

@@ -63,18 +63,45 @@ static void answer_committed(struct supervisor *s, const struct link_message *me
 		 "dispatcher (pid %d) has the table", (int)s->dispatcher.pid);
 }
 
+/* The server alone: what becomes of its slot, the caller has seen to. */
+static void remove_external(struct supervisor *s, struct server *server)
+{
+	struct service *service = server->service;
+
+	server_remove(s, server);
+	control_service_changed(s, service);
+	service_sweep(s);
+	stop_check(s);
+}
+
 static void answer_gone(struct supervisor *s, struct server *server)
 {
 	if (!server->external) {
 		dispatcher_kill(s, "GONE for a supervised server");
 		return;
 	}
-	struct service *service = server->service;
 	slot_free(s, server->slot);
-	server_remove(s, server);
-	control_service_changed(s, service);
-	service_sweep(s);
-	stop_check(s);
+	remove_external(s, server);
+}
+
+/* The number and the pair stay taken until SLOT_FREE; the place that max-registered counts does not. */
+static void answer_settling(struct supervisor *s, const struct link_slot *asked)
+{
+	struct slot *slot = slot_find(s, asked->slot, asked->generation);
+
+	if (slot == NULL)
+		return;
+	struct server *server = slot->server;
+	if (server != NULL && !server->external) {
+		dispatcher_kill(s, "SETTLING for a living server");
+		return;
+	}
+	slot->dead = slot->settling = true;
+	slot->server = NULL;
+	if (server == NULL)
+		return;
+	server->slot = BOARD_NONE;
+	remove_external(s, server);
 }
 
 static void answer_slot_free(struct supervisor *s, const struct link_slot *asked)
@@ -135,6 +162,9 @@ void answer_message(struct supervisor *s, const struct link_message *message, in
 		break;
 	case LINK_SLOT_FREE:
 		answer_slot_free(s, &message->slot);
+		break;
+	case LINK_SETTLING:
+		answer_settling(s, &message->slot);
 		break;
 	case LINK_QUIET:
 		stop_quiet(s);

@@ -158,6 +158,7 @@ static void push_slot(struct supervisor *s, struct slot *slot)
 	else if (slot->server->phase >= PHASE_DRAINING && slot->server->phase <= PHASE_KILLING)
 		message.server.flags |= LINK_SERVER_DRAINING; /* it ends: nothing new may go to it */
 	slot->told = true;
+	slot->settling = false;
 	slot->waited = 0;
 	dispatcher_send(s, &message, fds, slot->lifeline >= 0 ? 3 : 2);
 }

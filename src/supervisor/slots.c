@@ -13,7 +13,7 @@
 #include "slots.h"
 
 #define RESTING 32u /* so many are unused before one is used again, as long as there are others */
-#define SETTLE_PINGS 10u /* SLOT_FREE is due within so many */
+#define SETTLE_PINGS 10u /* SLOT_FREE or SETTLING is due within so many */
 
 int slots_init(struct supervisor *s)
 {
@@ -162,7 +162,8 @@ bool slots_settled(struct supervisor *s)
 
 	for (uint32_t i = 0; i < BOARD_SLOTS; i++) {
 		struct slot *slot = &s->slots[i];
-		if (slot->used && slot->dead && slot->told && ++slot->waited > SETTLE_PINGS)
+		if (slot->used && slot->dead && slot->told && !slot->settling &&
+		    ++slot->waited > SETTLE_PINGS)
 			settled = false;
 	}
 	return settled;
@@ -205,7 +206,7 @@ unsigned slots_used(const struct supervisor *s, unsigned *dead)
 	*dead = 0;
 	for (uint32_t i = 0; i < BOARD_SLOTS; i++) {
 		used += s->slots[i].used;
-		*dead += s->slots[i].used && s->slots[i].dead;
+		*dead += s->slots[i].used && s->slots[i].dead && !s->slots[i].settling;
 	}
 	return used;
 }

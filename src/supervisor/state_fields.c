@@ -161,6 +161,7 @@ const struct state_field state_slot_fields[] = {
 	FLAG(struct slot, used),
 	FLAG(struct slot, dead),
 	FLAG(struct slot, told),
+	FLAG(struct slot, settling),
 	NUMBER(struct slot, generation),
 	FD(struct slot, ours),
 	FD(struct slot, theirs),

@@ -131,6 +131,7 @@ struct slot {
 	bool used;
 	bool dead;                  /* its server is gone; the dispatcher has to settle it */
 	bool told;                  /* some dispatcher knows it */
+	bool settling;              /* this dispatcher does so, as others have room for what the server had */
 	unsigned waited;            /* PINGs since this dispatcher was told of the death */
 	uint32_t generation;        /* counts its uses */
 	int ours, theirs, lifeline; /* kept; -1: none */

@@ -145,6 +145,61 @@ def test_unreceived_connections_survive_the_dispatcher(daemon, home):
     assert len(home.notes("web")) == 10, "each answered once"
 
 
+@pytest.mark.parametrize("dispatchers", [0, 2])
+def test_full_servers_die_and_nobody_has_room(daemon, home, dispatchers):
+    """What they had not received stays in their pairs, even if dispatchers die too, until servers are there again."""
+    port, clients = free_port(), 90
+    daemon.start(home.bad_service("web", port, "good", instances=3, server={"restart": "never"}, take_timeout="600s",
+                                  window=clients // 3))
+    servers = daemon.pids("web")
+    for pid in servers:
+        stop(pid)
+    waiting = Waiting(port, clients)
+    daemon.wait_service("web", lambda one: one["connections"]["pending"] == clients)
+    for pid in servers:
+        kill(pid)
+    daemon.wait_service("web", lambda one: one["ready"] == 0)
+    for _ in range(dispatchers):
+        old = daemon.dispatcher
+        kill(old)
+        daemon.wait_new_dispatcher(old)
+    count = daemon.service("web")["connections"]
+    assert count["pending"] == clients and count["lost"] == 0
+    late = Client(port)
+    late.send(keep=False)
+    daemon.command("up", "web")
+    answers = waiting.answers()
+    assert [getattr(answer, "status", answer) for answer in answers] == [200] * clients
+    with late:
+        assert late.answer().status == 200
+    count = daemon.wait_service("web", lambda one: one["connections"]["active"] == 0)["connections"]
+    assert count["done"] == clients + 1 and count["redispatched"] >= clients
+    assert count["lost"] == count["died"] == sum(count["closed"].values()) == 0
+
+
+def test_a_full_server_from_outside_dies_and_comes_again(daemon, home):
+    """Its clients wait for it, and its place is free although they do."""
+    port, clients = free_port(), 20
+    daemon.start(home.bad_service("web", port, "good", register_users=[OUTSIDER_NAME], max_registered=1, take_timeout="600s"))
+    daemon.command("down", "web")
+    first = home.external(daemon, "web", "good", user=OUTSIDER)
+    daemon.wait_service("web", lambda one: one["ready"] == 1)
+    stop(first.pid)
+    waiting = Waiting(port, clients)
+    daemon.wait_service("web", lambda one: one["connections"]["pending"] == clients)
+    first.kill()
+    first.wait()
+    daemon.wait_service("web", lambda one: not one["servers"])
+    assert daemon.service("web")["connections"]["pending"] == clients
+    home.external(daemon, "web", "good", user=OUTSIDER)
+    answers = waiting.answers()
+    assert [getattr(answer, "status", answer) for answer in answers] == [200] * clients
+    daemon.wait_service("web", lambda one: one["connections"]["done"] == clients)
+    home.end_outside()
+    daemon.wait_service("web", lambda one: not one["servers"])
+    daemon.command("up", "web")
+
+
 @pytest.mark.root
 @pytest.mark.plain
 @pytest.mark.native

@@ -59,7 +59,8 @@ static void push_server(struct play *play, unsigned slot)
 	message.server = (struct link_server){.slot = slot,
 					      .generation = server->side.generation,
 					      .instance = server->external ? 0 : slot + 1,
-					      .flags = server->external ? LINK_SERVER_EXTERNAL : 0,
+					      .flags = (server->external ? LINK_SERVER_EXTERNAL : 0U) |
+						       (server->settling ? LINK_SERVER_DEAD : 0U),
 					      .pid = getpid(),
 					      .uid = getuid(),
 					      .gid = getgid()};
@@ -97,7 +98,7 @@ static void new_server(struct play *play, unsigned slot, uint32_t generation)
 	rig_server_pair(&play->rig, &server->side, slot);
 	server->side.generation = generation;
 	server->there = true;
-	server->external = false;
+	server->settling = server->external = false;
 	push_server(play, slot);
 }
 
@@ -163,10 +164,28 @@ static void answer_keep(struct play *play, const struct link_keep *keep, const i
 		server->side.theirs = fds[1];
 		server->lifeline = fds[2];
 		server->there = server->external = true;
+		server->settling = false;
 	}
 	if (answer.kept.error)
 		fuzz_close_all(fds, 3);
 	say(play, &answer, NULL, 0);
+}
+
+/* Of a server that is there still, as far as the supervisor knows. */
+static void hear_end(struct play *play, const struct link_message *message)
+{
+	uint32_t slot = message->slot.slot;
+	FUZZ_CHECK(slot < PLAY_SLOTS);
+	struct play_server *server = &play->server[slot];
+
+	if (!server->there || server->side.generation != message->slot.generation)
+		return;
+	if (message->type == LINK_SETTLING) {
+		server->settling = true;
+		return;
+	}
+	FUZZ_CHECK(message->type == LINK_GONE ? server->external && !server->settling : server->settling);
+	forget_server(server);
 }
 
 void play_supervisor(struct play *play)
@@ -184,12 +203,9 @@ void play_supervisor(struct play *play)
 			FUZZ_CHECK(play->handed < PLAY_CLIENTS);
 			play->up[play->handed].message = rig->last;
 			play->up[play->handed++].fd = rig->last_fds[0];
-		} else if (rig->last.type == LINK_GONE) {
-			uint32_t slot = rig->last.slot.slot;
-			FUZZ_CHECK(slot >= PLAY_SERVERS && slot < PLAY_SLOTS);
-			if (play->server[slot].there &&
-			    play->server[slot].side.generation == rig->last.slot.generation)
-				forget_server(&play->server[slot]);
+		} else if (rig->last.type == LINK_GONE || rig->last.type == LINK_SETTLING ||
+			   rig->last.type == LINK_SLOT_FREE) {
+			hear_end(play, &rig->last);
 		}
 	}
 }
@@ -398,16 +414,22 @@ static void say_slot(struct play *play, enum link_type type, const struct play_s
 	say(play, &message, NULL, 0);
 }
 
-/* As the supervisor does it: SERVER_DIED, its ends are kept until SLOT_FREE, which comes at once. */
+/* As the supervisor does it: SERVER_DIED, its ends are kept until SLOT_FREE. */
 static void end_server(struct play *play, struct play_server *server)
 {
-	if (!server->there)
+	if (!server->there || server->settling)
 		return;
 	shut(&server->side.fd);
-	say_slot(play, server->external ? LINK_FORGET : LINK_SERVER_DIED, server, 0);
+	if (server->external) {
+		say_slot(play, LINK_FORGET, server, 0);
+		play_turn(play);
+		if (server->there)
+			forget_server(server);
+		return;
+	}
+	say_slot(play, LINK_SERVER_DIED, server, 0);
+	server->settling = true;
 	play_turn(play);
-	if (server->there)
-		forget_server(server);
 }
 
 void play_supervise(struct play *play)

@@ -18,6 +18,7 @@
 struct play_server {
 	struct rig_server side; /* .fd -1: it has closed its end */
 	bool there;             /* the supervisor knows it */
+	bool settling; /* its ends are kept until SLOT_FREE */
 	bool external;
 	int lifeline; /* the supervisor's copy; -1 */
 };

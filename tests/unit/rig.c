@@ -177,14 +177,30 @@ void rig_table(struct rig *rig, const struct rig_server *servers, unsigned count
 	rig_expect(rig, LINK_COMMITTED);
 }
 
+static void receive(struct rig *rig)
+{
+	RIG_UNTIL(rig, channel_receive(&rig->link, &rig->last, rig->last_fds, &rig->last_count) == 1);
+	ck_assert_ptr_null(link_check_from_dispatcher(&rig->last, sizeof(rig->last), rig->last_count));
+	rig->slots_freed += rig->last.type == LINK_SLOT_FREE;
+}
+
 void rig_expect(struct rig *rig, enum link_type type)
 {
-	do {
-		RIG_UNTIL(rig, channel_receive(&rig->link, &rig->last, rig->last_fds, &rig->last_count) == 1);
-		ck_assert_ptr_null(
-			link_check_from_dispatcher(&rig->last, sizeof(rig->last), rig->last_count));
-		rig->slots_freed += rig->last.type == LINK_SLOT_FREE;
-	} while (rig->last.type != type);
+	do
+		receive(rig);
+	while (rig->last.type != type);
+}
+
+bool rig_died(struct rig *rig, const struct rig_server *server)
+{
+	struct link_message message = {.type = LINK_SERVER_DIED};
+	message.slot = (struct link_slot){.slot = server->slot, .generation = server->generation};
+	rig_say(rig, &message, NULL, 0);
+	do
+		receive(rig);
+	while ((rig->last.type != LINK_SLOT_FREE && rig->last.type != LINK_SETTLING) ||
+	       rig->last.slot.slot != server->slot || rig->last.slot.generation != server->generation);
+	return rig->last.type == LINK_SLOT_FREE;
 }
 
 struct event rig_event(struct rig *rig, enum event_code code)

@@ -74,7 +74,9 @@ void rig_register(struct rig *rig, struct rig_server *server, uint32_t capacity,
 void rig_register_again(struct rig *rig, struct rig_server *server, uint32_t capacity, uint32_t batch,
 			uint32_t held, uint32_t last_batch);
 void rig_server_close(struct rig_server *server);
-/* Its process dies: the dispatcher is told, and frees the slot.  Closes what is its own. */
+/* The supervisor tells of its death.  True: its slot is free; false: what it had waits for room. */
+bool rig_died(struct rig *rig, const struct rig_server *server);
+/* The same with its process's end.  Closes what is its own. */
 void rig_die(struct rig *rig, struct rig_server *server);
 /* The next message to the server must be of that type. */
 void rig_hear(struct rig *rig, struct rig_server *server, enum lust_wire_type type);

@@ -148,12 +148,8 @@ void rig_server_close(struct rig_server *server)
 
 void rig_die(struct rig *rig, struct rig_server *server)
 {
-	struct link_message message = {.type = LINK_SERVER_DIED};
-	message.slot = (struct link_slot){.slot = server->slot, .generation = server->generation};
 	close(server->fd);
-	rig_say(rig, &message, NULL, 0);
-	rig_expect(rig, LINK_SLOT_FREE);
-	ck_assert_uint_eq(rig->last.slot.slot, server->slot);
+	(void)rig_died(rig, server);
 	close(server->ours);
 	close(server->theirs);
 }

@@ -313,6 +313,53 @@ START_TEST(a_dead_server_is_settled_in_time)
 }
 END_TEST
 
+/* It waits for room, however long: but that dispatcher alone has said so. */
+START_TEST(a_settling_slot_is_waited_for)
+{
+	ready();
+	committed();
+	struct server *server = running();
+	push_server(s, server);
+	uint32_t slot = server->slot, generation = server->generation;
+	slot_died(s, server);
+	say(LINK_SETTLING, slot, generation);
+	for (unsigned i = 0; i < 60; i++)
+		ck_assert(slots_settled(s));
+	ck_assert_ptr_nonnull(slot_find(s, slot, generation));
+	s->dispatcher.phase = DISPATCHER_STARTING;
+	s->dispatcher.pushes = s->dispatcher.commits = 0;
+	ready();
+	committed();
+	unsigned ticks = 0;
+	while (slots_settled(s))
+		ck_assert_uint_lt(ticks++, 60);
+	say(LINK_SETTLING, slot, generation);
+	ck_assert(slots_settled(s));
+	say(LINK_SLOT_FREE, slot, generation);
+	ck_assert_ptr_null(slot_find(s, slot, generation));
+	ck_assert_str_eq(s->dispatcher.ending, "");
+}
+END_TEST
+
+/* The next one from there may come at once: the pair alone is still taken. */
+START_TEST(a_settling_server_from_outside_is_gone)
+{
+	struct server *server = running();
+	uint32_t slot = server->slot, generation = server->generation;
+
+	server->external = true;
+	ready();
+	committed();
+	say(LINK_SETTLING, slot, generation);
+	ck_assert_ptr_null(service->servers);
+	ck_assert_ptr_nonnull(slot_find(s, slot, generation));
+	ck_assert_ptr_null(slot_server(s, slot, generation));
+	say(LINK_SLOT_FREE, slot, generation);
+	ck_assert_ptr_null(slot_find(s, slot, generation));
+	ck_assert_str_eq(s->dispatcher.ending, "");
+}
+END_TEST
+
 START_TEST(a_slot_comes_back_with_another_generation)
 {
 	struct server *server = running();
@@ -359,6 +406,18 @@ START_TEST(slot_free_for_a_living_server)
 	ready();
 	committed();
 	say(LINK_SLOT_FREE, server->slot, server->generation);
+	ck_killed();
+	ck_assert_ptr_eq(slot_server(s, server->slot, server->generation), server);
+}
+END_TEST
+
+START_TEST(settling_for_a_living_server)
+{
+	struct server *server = running();
+
+	ready();
+	committed();
+	say(LINK_SETTLING, server->slot, server->generation);
 	ck_killed();
 	ck_assert_ptr_eq(slot_server(s, server->slot, server->generation), server);
 }
@@ -656,8 +715,11 @@ int main(void)
 	tcase_add_test(tests, what_no_dispatcher_knew_is_free_at_once);
 	tcase_add_test(tests, a_dead_server_s_slot_waits_for_slot_free);
 	tcase_add_test(tests, a_dead_server_is_settled_in_time);
+	tcase_add_test(tests, a_settling_slot_is_waited_for);
+	tcase_add_test(tests, a_settling_server_from_outside_is_gone);
 	tcase_add_test(tests, a_slot_comes_back_with_another_generation);
 	tcase_add_test(tests, slot_free_for_a_living_server);
+	tcase_add_test(tests, settling_for_a_living_server);
 	tcase_add_test(tests, gone_for_a_supervised_server);
 	tcase_add_test(tests, committed_for_another_table);
 	tcase_add_test(tests, kept_up_to_max_registered);

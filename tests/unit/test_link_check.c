@@ -45,7 +45,7 @@ START_TEST(test_frame)
 		m = message((uint16_t)type);
 		if (type < LINK_HELLO || type > LINK_HAND_OVER)
 			BAD(down(&m, 0));
-		if (type < LINK_READY || type > LINK_HELD)
+		if (type < LINK_READY || type > LINK_SETTLING)
 			BAD(up(&m, 0));
 	}
 }
@@ -189,8 +189,8 @@ END_TEST
 
 START_TEST(test_requests)
 {
-	static const uint16_t slots[] = {LINK_REGISTERED, LINK_IDLE, LINK_SLOT_FREE, LINK_GONE,
-					 LINK_DEREGISTERED};
+	static const uint16_t slots[] = {LINK_REGISTERED, LINK_IDLE,     LINK_SLOT_FREE,
+					 LINK_GONE,       LINK_SETTLING, LINK_DEREGISTERED};
 	struct link_message m;
 
 	for (size_t i = 0; i < sizeof(slots) / sizeof(*slots); i++) {

@@ -11,7 +11,8 @@
 
 static const enum link_type asked[] = {LINK_READY,     LINK_COMMITTED,    LINK_REGISTERED, LINK_IDLE,
 				       LINK_SLOT_FREE, LINK_KEEP,         LINK_GONE,       LINK_QUIET,
-				       LINK_PONG,      LINK_DEREGISTERED, LINK_HELD};
+				       LINK_PONG,      LINK_DEREGISTERED, LINK_HELD,
+				       LINK_SETTLING};
 #define ASKED (sizeof(asked) / sizeof(asked[0]))
 
 START_TEST(nothing_outside_its_life)

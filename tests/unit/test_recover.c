@@ -256,13 +256,14 @@ START_TEST(test_dead_server)
 	rig_ids(&one, LUST_WIRE_TAKEN, &id, 1);
 	rig_hear_id(&rig, &one);
 	new_dispatcher(1, LINK_SERVER_DEAD);
-	ck_assert_uint_eq(rig.slots_freed, 1);
+	ck_assert_uint_eq(rig.slots_freed, 0);
 	struct board_reading reading = rig_read(&rig);
 	ck_assert_uint_eq(reading.died, 1);
 	ck_assert_uint_eq(reading.closed[CLOSED_TOUCHED], 1); /* no copy, no proof */
 	ck_assert_uint_eq(reading.pending, 1);
 	rig_server(&rig, &two, 1, 0, 1);
 	rig_hear_id(&rig, &two);
+	rig_expect(&rig, LINK_SLOT_FREE);
 	rig_server_close(&one);
 	rig_server_close(&two);
 }
