@@ -235,6 +235,32 @@ START_TEST(take_without_room)
 }
 END_TEST
 
+/* Neither word finds room: both are said in their order when there is some, however the connection ended. */
+START_TEST(done_without_having_taken_waits_for_room)
+{
+	struct lust_options options = {.explicit_take = 1, .batch = 2};
+	struct lust_server *server = fake_register(&lust_daemon, &options);
+	struct lust_connection connections[2];
+	uint64_t ids[2] = {fake_id(FAKE_GENERATION, 1), fake_id(FAKE_GENERATION, 2)};
+	int clients[2];
+
+	fake_give(&lust_daemon, 1, 2, clients, NULL);
+	ck_assert_int_eq(lust_server_receive_many(server, connections, 2, -1), 2);
+	unsigned words = fill(server);
+	close(connections[0].fd);
+	ck_assert_int_eq(lust_server_done(server, connections[0].id), 0);
+	ck_assert_int_eq(lust_server_close(server, connections[1].fd), 0);
+	ck_assert(!fake_readable(lust_server_fd(server)));
+	empty(words);
+	ck_assert_int_eq(lust_server_receive(server, connections, 0), 0);
+	fake_hear(&lust_daemon, LUST_WIRE_ALIVE);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_TAKEN, 2, ids);
+	fake_hear_ids(&lust_daemon, LUST_WIRE_DONE, 2, ids);
+	fake_hear_nothing(&lust_daemon);
+	end(server);
+}
+END_TEST
+
 static void *wait_for_connection(void *argument)
 {
 	struct lust_connection connection;
@@ -385,6 +411,7 @@ int main(void)
 	tcase_add_test(all, done_waits_for_room);
 	tcase_add_test(all, taken_waits_for_room);
 	tcase_add_test(all, take_without_room);
+	tcase_add_test(all, done_without_having_taken_waits_for_room);
 	tcase_add_test(all, waiting_thread_sends_for_others);
 	tcase_add_test(all, workers_close);
 	tcase_add_test(all, free_gives_back);
