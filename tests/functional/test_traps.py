@@ -221,6 +221,7 @@ def wake_ups(pid):
     return int(process_status(pid)["voluntary_ctxt_switches"])
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("overload", ["wait", "refuse"])
 def test_trap_09_accept_without_a_descriptor(daemon, home, overload):
     """EMFILE: said once, nobody spins, the clients wait or are answered, and it ends by itself."""
