@@ -153,6 +153,18 @@ class Nginx(Proxy):
                 "-c", self.write("nginx.conf", text)]
 
 
+class Bare(Peer):
+    """No peer, but what the passing of descriptors costs without all the rest."""
+    program = "bare passing"
+
+    def launch(self, servers, mode, length, threads):
+        process = self.stage.start([self.stage.join("bench-bare"), "-n", str(servers), str(self.port)])
+        self.processes = [process]
+
+    def application_pids(self):
+        return stages.children(self.processes[0].pid)
+
+
 class Exec(Peer):
     """A process for each connection."""
 

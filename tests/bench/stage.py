@@ -26,7 +26,7 @@ LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 ANSWER = bytes(range(128))
 SOURCES = {"bench-load": ["load.c", "client.c", "app.c"], "bench-direct": ["direct.c", "app.c"],
-           "bench-server": ["server.c", "app.c"], "bench-answer": ["answer.c"]}
+           "bench-bare": ["bare.c", "app.c"], "bench-server": ["server.c", "app.c"], "bench-answer": ["answer.c"]}
 libc = ctypes.CDLL(None)
 
 
@@ -158,7 +158,7 @@ class Stage:
     # -- programs --
 
     def build(self):
-        """The four programs, where every user can run them: those that make has built, or compiled here."""
+        """The programs, where every user can run them: those that make has built, or compiled here."""
         for name, sources in SOURCES.items():
             path = self.join(name)
             if BUILT:  # libtool leaves a script in the place of a program that needs an uninstalled library

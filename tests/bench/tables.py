@@ -35,9 +35,9 @@ def direct_rows():
     return [Row(name, load, load[2], goals=GOALS.get(name)) for name, load in LOADS.items()]
 
 
-def peer_rows(there):
+def peer_rows(peers_there):
     rows = []
-    for peer in there:
+    for peer in peers_there:
         for name in ("64 at once", "both cores full", "one at a time"):
             load = LOADS[name]
             rows.append(Row(name, load, load[2], peer=peer, goals={"rate": peer.goal} if peer.goal else {}))
@@ -57,6 +57,7 @@ def proxy_stream_rows(there):
 
 TABLES = {
     "direct": ("lust-inetd ÷ direct", lambda there: direct_rows()),
+    "bare": ("lust-inetd ÷ bare descriptor passing", lambda there: peer_rows([peers.Bare])),
     "stream": ("after the handing over: lust-inetd ÷ direct, ÷ proxies", lambda there: stream_rows() + proxy_stream_rows(there)),
     "peers": ("lust-inetd ÷ peer", peer_rows),
 }
