@@ -75,7 +75,7 @@ uint32_t linger_looks(uint64_t took_us)
 	return took_us >= LONG_US ? LOOKS_AFTER_LONG : LOOKS_BY_CHANCE;
 }
 
-void linger_close(struct linger_clock *clock, struct linger_caution *caution, int fd)
+void linger_close(struct linger_clock *clock, struct linger_caution *caution, uint64_t began_us, int fd)
 {
 	clock->idle = 0;
 	if (caution->looks || !(clock->runs || start(clock))) {
@@ -85,7 +85,6 @@ void linger_close(struct linger_clock *clock, struct linger_caution *caution, in
 		return;
 	}
 	sig_atomic_t before = ticks;
-	uint64_t began_us = clock_us();
 	close(fd);
 	if (ticks != before)
 		caution->looks = linger_looks(clock_us() - began_us);

@@ -22,7 +22,8 @@ struct linger_caution {
 	uint32_t looks;
 };
 
-void linger_close(struct linger_clock *clock, struct linger_caution *caution, int fd);
+/* began_us: a moment before, of CLOCK_MONOTONIC, from which its length is reckoned. */
+void linger_close(struct linger_clock *clock, struct linger_caution *caution, uint64_t began_us, int fd);
 
 /* Once a turn: stops the timer when there was nothing to close for a while. */
 void linger_turn(struct linger_clock *clock);

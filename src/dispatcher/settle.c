@@ -67,7 +67,7 @@ static void release_taken(struct dispatcher *d, struct service *service, uint32_
 	uint16_t kind = d->ledger.entry[index].wire.kind;
 	int fd = ledger_release(&d->ledger, index);
 	if (fd >= 0 && kind == LUST_WIRE_TCP)
-		linger_close(&d->linger, &service->caution, fd);
+		linger_close(&d->linger, &service->caution, d->now_us, fd);
 	else
 		close_copy(fd, kind);
 }

@@ -68,7 +68,7 @@ START_TEST(interrupted)
 	int client, server = lingering(&client);
 	uint64_t began = clock_us();
 
-	linger_close(&clock, &caution, server);
+	linger_close(&clock, &caution, clock_us(), server);
 	ck_assert_uint_lt(clock_us() - began, UINT64_C(30000000));
 	ck_assert_uint_gt(caution.looks, 0);
 	close(client);
@@ -77,7 +77,7 @@ START_TEST(interrupted)
 	caution.looks = 1;
 	server = lingering(&client);
 	int other = dup(server);
-	linger_close(&clock, &caution, server);
+	linger_close(&clock, &caution, clock_us(), server);
 	ck_assert_int_eq(lingers(other), 0);
 	ck_assert_uint_gt(caution.looks, 1000);
 	close(other);
@@ -94,7 +94,7 @@ START_TEST(not_looked_at)
 	struct linger_caution caution = {0};
 	int client, server = lingering(&client), other = dup(server);
 
-	linger_close(&clock, &caution, server);
+	linger_close(&clock, &caution, clock_us(), server);
 	ck_assert(timer_runs());
 	ck_assert_int_eq(lingers(other), 1);
 	ck_assert_int_eq(fcntl(server, F_GETFD), -1);
@@ -123,7 +123,7 @@ START_TEST(stops_when_idle)
 	struct linger_caution caution = {0};
 	unsigned wakeups = 0;
 
-	linger_close(&clock, &caution, open("/dev/null", O_RDONLY | O_CLOEXEC));
+	linger_close(&clock, &caution, clock_us(), open("/dev/null", O_RDONLY | O_CLOEXEC));
 	ck_assert(timer_runs());
 	while (timer_runs()) {
 		ck_assert_int_eq(poll(NULL, 0, 30000), -1);
@@ -143,7 +143,7 @@ START_TEST(without_a_timer)
 	int client, server = lingering(&client);
 	uint64_t began = clock_us();
 
-	linger_close(&clock, &caution, server);
+	linger_close(&clock, &caution, clock_us(), server);
 	ck_assert_uint_lt(clock_us() - began, UINT64_C(30000000));
 	ck_assert(!timer_runs());
 	close(client);
