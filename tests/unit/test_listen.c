@@ -72,6 +72,12 @@ static struct listener opened(const struct table_listen *word)
 	return listener;
 }
 
+static void ended(struct listener *listener)
+{
+	listen_close(s, listener);
+	free(listener->more);
+}
+
 START_TEST(a_socket_that_everybody_may_use)
 {
 	struct table_listen word = unix_word("a");
@@ -82,7 +88,7 @@ START_TEST(a_socket_that_everybody_may_use)
 	ck_assert_uint_eq(info.st_mode & 0777, 0666);
 	ck_assert_int_ne(fcntl(listener.fd, F_GETFD) & FD_CLOEXEC, 0);
 	ck_assert_int_ne(fcntl(listener.fd, F_GETFL) & O_NONBLOCK, 0);
-	listen_close(s, &listener);
+	ended(&listener);
 	ck_assert_int_lt(stat(word.address.path, &info), 0);
 	ck_assert_int_eq(listener.fd, -1);
 }
@@ -117,7 +123,7 @@ START_TEST(who_waits_at_a_unix_socket)
 	ck_assert_uint_eq(queue_of(&listener).waiting, 2);
 	for (unsigned i = 0; i < 3; i++)
 		close(client[i]);
-	listen_close(s, &listener);
+	ended(&listener);
 }
 END_TEST
 
@@ -157,7 +163,8 @@ START_TEST(a_dead_socket_gives_way)
 
 	close(dead.fd);
 	struct listener listener = opened(&word);
-	listen_close(s, &listener);
+	ended(&listener);
+	free(dead.more);
 }
 END_TEST
 
@@ -171,7 +178,8 @@ START_TEST(a_living_socket_stays)
 	ck_assert_int_eq(listen_open(&other), -EADDRINUSE);
 	ck_assert_int_eq(stat(word.address.path, &after), 0);
 	ck_assert_uint_eq(before.st_ino, after.st_ino);
-	listen_close(s, &living);
+	ended(&living);
+	ended(&other);
 }
 END_TEST
 
@@ -185,6 +193,7 @@ START_TEST(a_file_is_nothing_to_remove)
 	close(fd);
 	ck_assert_int_eq(listen_open(&listener), -EADDRINUSE);
 	ck_assert_int_eq(unlink(word.address.path), 0);
+	ended(&listener);
 }
 END_TEST
 
@@ -195,9 +204,9 @@ START_TEST(what_another_put_there_is_left_alone)
 
 	ck_assert_int_eq(unlink(word.address.path), 0);
 	struct listener second = opened(&word);
-	listen_close(s, &first);
+	ended(&first);
 	ck_assert_int_eq(access(word.address.path, F_OK), 0);
-	listen_close(s, &second);
+	ended(&second);
 	ck_assert_int_lt(access(word.address.path, F_OK), 0);
 }
 END_TEST
@@ -208,6 +217,7 @@ START_TEST(no_directory)
 	struct listener listener = {.want = &word, .fd = -1};
 
 	ck_assert_int_eq(listen_open(&listener), -ENOENT);
+	ended(&listener);
 }
 END_TEST
 
@@ -232,7 +242,7 @@ START_TEST(a_port_is_taken_once)
 	ck_assert_uint_eq(queue_of(&first).waiting, 0);
 	ck_assert_uint_eq(listen_dropped(&first), 0);
 	ck_assert_uint_gt(queue_of(&first).backlog, 0);
-	listen_close(s, &first);
+	ended(&first);
 }
 END_TEST
 
@@ -252,8 +262,8 @@ START_TEST(v6_never_takes_v4)
 		struct listener second = {.want = &four, .fd = -1};
 		four_fd = second.fd = listen_open(&second);
 		if (second.fd >= 0)
-			listen_close(s, &second);
-		listen_close(s, &first);
+			ended(&second);
+		ended(&first);
 	}
 	ck_assert_int_ge(four_fd, 0);
 }
@@ -339,8 +349,7 @@ START_TEST(a_late_one_is_tried_with_growing_pauses)
 	ck_assert_int_ge(listener.fd, 0);
 	ck_assert_int_eq(listener_error(&listener), 0);
 	ck_assert_uint_eq(listener.more->retry_ms, 0);
-	listen_close(s, &listener);
-	free(listener.more);
+	ended(&listener);
 	ev_timer_stop(s->loop, &s->push_again);
 	ck_assert_int_eq(rmdir(path), 0);
 }
