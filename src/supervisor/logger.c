@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: ISC
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,6 +95,7 @@ void logger_push_services(struct supervisor *s)
 		snprintf(message.service.name, sizeof(message.service.name), "%s", service->name);
 		logger_send(s, &message, -1);
 	}
+	s->logger.table_waits = channel_pending(&s->logger.link);
 }
 
 void logger_push(struct supervisor *s)
@@ -166,6 +168,10 @@ static void close_when_told(struct supervisor *s)
 static void flush(struct supervisor *s)
 {
 	sent(s, channel_flush(&s->logger.link));
+	if (s->logger.table_waits && !channel_pending(&s->logger.link)) {
+		s->logger.table_waits = false;
+		malloc_trim(0); /* more than a kilobyte for each service; the dispatcher may have had its table before */
+	}
 	if (s->logger.ending)
 		close_when_told(s);
 	else

@@ -227,6 +227,7 @@ struct supervisor {
 		struct log_backlog *backlog; /* log.c: lines said while there was no logger */
 		uint64_t lost_lines;        /* log.c: dropped, to be said; not in the backlog */
 		bool line_queued;           /* one was behind when it was sent */
+		bool table_waits;           /* names of services are on their way, in the link's queue */
 	} logger;
 
 	/* stopping */

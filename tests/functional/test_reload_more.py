@@ -427,3 +427,26 @@ def test_thousands_of_services(daemon):
     assert not load.failures, load.failures[:5]
     assert daemon.pids("web") == before
     assert len(daemon.status()["services"]) == 3001
+
+
+@pytest.mark.plain
+def test_memory_after_a_logger_that_was_slow(daemon):
+    """The names of thousands of services lie in the supervisor until it reads them: that memory goes back, too."""
+    def table(count):
+        return "".join('service "x%d" {\n listen = "unix:@%s-%d"\n register-users = "bin"\n}\n'
+                       % (number, daemon.home, number) for number in range(count))
+
+    def kib():
+        with open("/proc/%d/smaps_rollup" % daemon.pid) as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty:"))
+    port = free_port()
+    daemon.start(hello("web", port))
+    logger = daemon.logger
+    os.kill(logger, signal.SIGSTOP)
+    daemon.reload(hello("web", port), table(4000))
+    daemon.reload(hello("web", port), table(5000))  # what it takes lies behind the names of the others
+    most = kib()
+    os.kill(logger, signal.SIGCONT)
+    wait_until("memory is given back", lambda: kib() < most - 4500)
+    assert daemon.logger == logger
+    daemon.baseline()
