@@ -60,6 +60,7 @@ void reap_strays(struct supervisor *);                   /* at the very end: kil
 
 /* ---- signals.c ---- */
 void signals_block(void);                                /* before everything */
+void signals_end(bool at_once);                          /* TERM and INT end it at once, or are blocked as before */
 void signals_start(struct supervisor *);
 void signals_unblock(void);
 

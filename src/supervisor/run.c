@@ -322,7 +322,10 @@ int supervisor_run(const struct run_options *options)
 		return 1;
 	}
 	notify_open(s);
+	/* A name service may not answer, and nothing is there yet that would have to be ended in order. */
+	signals_end(true);
 	struct table *table = read_table(s, &diagnostics);
+	signals_end(false);
 	if (table == NULL || remember_table(s, table) < 0) {
 		code = table == NULL ? EXIT_TABLE : 1;
 	} else if (options->daemonize && (daemonize(&told, &code) != 0)) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lifecycle.h"
 #include "logging.h"
@@ -38,6 +39,31 @@ void signals_unblock(void)
 
 	ours(&set);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* A handler, not the default: that is nothing to process 1 of a container. */
+static void end(int number)
+{
+	static const char said[] = "lust-inetd: stopped while the table was being read; nothing was started\n";
+
+	(void)number;
+	(void)!write(STDERR_FILENO, said, sizeof(said) - 1); /* who reads it, if anybody, is told by the exit code, too */
+	_exit(1);
+}
+
+void signals_end(bool at_once)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (!at_once)
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGTERM, at_once ? end : SIG_DFL);
+	signal(SIGINT, at_once ? end : SIG_DFL);
+	if (at_once)
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void on_stop(struct ev_loop *loop, ev_signal *watcher, int events)

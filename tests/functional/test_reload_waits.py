@@ -21,6 +21,7 @@ SLOW = "slow-" + OUTSIDER_NAME
 NAMES = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +30,15 @@ NAMES = r"""
 struct passwd *getpwnam(const char *name)
 {
 	struct passwd *(*real)(const char *) = (struct passwd *(*)(const char *))dlsym(RTLD_NEXT, "getpwnam");
-	const char *gate = getenv("LUST_TEST_GATE");
+	const char *gate = getenv("LUST_TEST_GATE"), *note = getenv("LUST_TEST_NOTE");
 
 	if (strncmp(name, "slow-", 5) != 0)
 		return real(name);
-	while (gate != NULL && access(gate, F_OK) == 0)
+	while (gate != NULL && access(gate, F_OK) == 0) {
+		if (note != NULL)
+			close(creat(note, 0666));
 		usleep(5000);
+	}
 	return real(name + 5);
 }
 """
@@ -285,6 +289,23 @@ def test_given_up(slow, daemon):
     daemon.reload()
     assert daemon.status()["last_reload"]["ok"] is True
     back(daemon, hello("web", web))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_end_of_a_start_that_waits(slow, daemon, number):
+    """There it is the daemon itself that waits: it can be ended, and leaves nothing."""
+    web, = free_ports(1)
+    note = daemon.environment["LUST_TEST_NOTE"] = os.path.join(daemon.home, "waits")
+    slow.write(hello("web", web))
+    daemon.spawn()
+    wait_until("it looks the name up", lambda: os.path.exists(note))
+    daemon.process.send_signal(number)
+    assert daemon.wait_exit() == 1
+    assert "stopped while the table was being read; nothing was started" in daemon.log()
+    assert not os.path.exists(os.path.join(daemon.home, "daemon.pid"))
+    slow.open()
+    daemon.start(hello("web", web))
+    get(web)
 
 
 @pytest.mark.parametrize("what", ["table", "include", "env-file"])
