@@ -7,13 +7,17 @@
 
 #include <check.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "environment.h"
+#include "reading.h"
 #include "table_files.h"
 
 /* The table is wrong, and this is said. */
@@ -542,6 +546,39 @@ START_TEST(of_files_that_were_handed_over)
 }
 END_TEST
 
+/* With a limit for files, too, of which the memory is not allowed to be one: going beyond it would be a signal. */
+START_TEST(read_by_a_child)
+{
+	const struct table_options options = {.regular = true};
+	const struct rlimit limit = {.rlim_cur = _i ? 1 << 20 : RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	struct diagnostics said;
+	char path[4200];
+	int status;
+
+	table_file("child.conf", "service \"web\" {\n listen = 8080\n register-users = \"0\"\n"
+				 " allow-root = yes\n}\n");
+	snprintf(path, sizeof(path), "%s/child.conf", table_directory);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	struct reading *reading = reading_new();
+	ck_assert_ptr_nonnull(reading);
+	pid_t pid = fork();
+	if (pid == 0) {
+		reading_run(reading, path, &options);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	struct table *table = reading_take(reading, &said);
+	ck_assert_uint_eq(said.mistakes, 0);
+	ck_assert_ptr_nonnull(table);
+	ck_assert_uint_eq(table->service_count, 1);
+	ck_assert_str_eq(table->service[0].name, "web");
+	ck_assert_str_eq(table->service[0].file, path);
+	diagnostics_free(&said);
+	table_free(table);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("table");
@@ -564,6 +601,7 @@ int main(void)
 	tcase_add_test(tests, shown);
 	tcase_add_test(tests, of_files_that_were_handed_over);
 	tcase_add_test(tests, ten_thousand_services);
+	tcase_add_loop_test(tests, read_by_a_child, 0, 2);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
