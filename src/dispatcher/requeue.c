@@ -132,8 +132,10 @@ void requeue_sweep(struct ev_loop *loop, struct ev_timer *watcher, int events)
 	struct dispatcher *d = watcher->data;
 	bool any = false;
 	for (struct service *service = service_next(d, NULL); service; service = service_next(d, service)) {
-		if (!service->queue.count && !service->settling)
+		if (!service->queue.count && !service->settling) {
+			service->lonely_since_us = 0; /* whoever waits later waits anew */
 			continue;
+		}
 		sweep_left(d, service);
 		bool nobody = lonely(d, service);
 		death_sweep(d, service, nobody);

@@ -217,6 +217,22 @@ START_TEST(test_no_server_is_promised)
 }
 END_TEST
 
+/* One comes in time; how long they waited for it is not counted against who waits another time. */
+START_TEST(test_a_server_comes_in_time)
+{
+	rig.service.supervised = 0;
+	start(1, 64);
+	connect_clients(1);
+	die_all(1);
+	RIG_UNTIL(&rig, rig.d->service[0]->lonely_since_us);
+	answer_all(0, 1);
+	RIG_UNTIL(&rig, !ev_is_active(&rig.d->sweep));
+	ck_assert_uint_eq(rig.d->service[0]->lonely_since_us, 0);
+	close_pairs(1);
+	rig_server_close(&next);
+}
+END_TEST
+
 START_TEST(test_quiesce_and_shutdown)
 {
 	start(2, 10);
@@ -296,6 +312,7 @@ static Suite *suite(void)
 		test_touched_and_left_do_not_wait,
 		test_all_clients_leave,
 		test_no_server_is_promised,
+		test_a_server_comes_in_time,
 		test_quiesce_and_shutdown,
 		test_forgotten_while_it_waits,
 		test_nothing_to_wait_for,
