@@ -164,6 +164,7 @@ static void settle_dead(struct dispatcher *d, struct server *server)
 	server->going = DEATH_NONE;
 	/* What goes back into its pair comes out one by one, if that has room for so many messages. */
 	server->batch = server->sent.count <= LUST_WIRE_BATCH ? 1 : LUST_WIRE_BATCH;
+	requeue_pump(d, server->service); /* what waits there already has its room first */
 	bool at_once = !server->answer || server->service->removed;
 	if (!take_back(d, server, at_once ? ALL : room(d, server->service)))
 		begin_waiting(d, server);
