@@ -24,6 +24,16 @@ static const char *check_list(const struct dispatcher *d, const struct ledger_li
 	return count == list->count ? NULL : "a list is shorter than its count";
 }
 
+/* Nobody may speak of what waits, and a new dispatcher finds whose it is by its mark. */
+static const char *check_queue(const struct dispatcher *d, const struct service *service)
+{
+	const struct ledger_list *list = &service->queue;
+	for (uint32_t index = list->first; index != LEDGER_NONE; index = d->ledger.entry[index].next)
+		if (ledger_state(&d->ledger, index) != LEDGER_ACCEPTED)
+			return "what waits for a server is marked as another one's";
+	return check_list(d, list, service->index);
+}
+
 static const char *check_held(const struct dispatcher *d, const struct server *server)
 {
 	for (uint32_t index = server->held.first; index != LEDGER_NONE; index = d->ledger.entry[index].next) {
@@ -73,7 +83,7 @@ static const char *check_counted(const struct service *service)
 static const char *check_service(const struct dispatcher *d, const struct service *service,
 				 struct entries *entries)
 {
-	const char *wrong = check_list(d, &service->queue, service->index);
+	const char *wrong = check_queue(d, service);
 	uint64_t pending = service->queue.count, active = 0, settling = 0;
 	for (uint32_t i = 0; i < service->server_count && !wrong; i++) {
 		wrong = check_server(d, service->server[i]);

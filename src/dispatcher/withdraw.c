@@ -76,6 +76,7 @@ static uint32_t take_back_most(struct dispatcher *d, struct server *server,
 			requeue(d, server->service, index);
 			count++;
 		} else {
+			ledger_unsent(&d->ledger, index); /* it may have to wait with others */
 			ledger_append(&d->ledger, &server->staged, index);
 		}
 	}
