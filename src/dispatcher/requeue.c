@@ -60,9 +60,7 @@ void requeue_unsent(struct dispatcher *d, struct server *server)
 /* Reset by the client, or timed out.  One that has only sent its FIN still wants an answer. */
 static bool client_left(const struct ledger_entry *entry)
 {
-	struct untouched_facts facts;
-	return entry->wire.kind == LUST_WIRE_TCP && untouched_read(entry->fd, &facts) == 0 &&
-	       untouched_judge(&facts) == CLIENT_LEFT;
+	return entry->wire.kind == LUST_WIRE_TCP && untouched_left(entry->fd);
 }
 
 void requeue_close(struct dispatcher *d, struct service *service, enum board_closed why)

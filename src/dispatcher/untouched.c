@@ -74,3 +74,9 @@ int untouched_read(int fd, struct untouched_facts *facts)
 	}
 	return 0;
 }
+
+bool untouched_left(int fd)
+{
+	struct untouched_facts facts;
+	return untouched_read(fd, &facts) == 0 && untouched_judge(&facts) == CLIENT_LEFT;
+}

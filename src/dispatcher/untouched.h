@@ -29,4 +29,7 @@ enum untouched_verdict untouched_judge(const struct untouched_facts *facts);
 /* Asks the kernel.  0 or -errno: not a TCP socket, or a kernel that does not tell. */
 int untouched_read(int fd, struct untouched_facts *facts);
 
+/* CLIENT_LEFT, as far as the kernel tells. */
+bool untouched_left(int fd);
+
 #endif

@@ -13,6 +13,7 @@
 #include "dispatcher.h"
 #include "faults.h"
 #include "fd_message.h"
+#include "untouched.h"
 
 /* Left by a dead dispatcher, and its half of the board does not know it: counted now. */
 static uint32_t adopt(struct dispatcher *d, const struct server *server,
@@ -31,7 +32,8 @@ static bool take_back(struct dispatcher *d, struct server *server, const struct 
 {
 	*index = server_entry(d, server, wire->id);
 	if (*index == LEDGER_NONE) {
-		if (fd < 0 || LUST_ID_GENERATION(wire->id) == (uint16_t)d->generation)
+		/* Who has left was settled where it lay, by whoever gave it that id. */
+		if (fd < 0 || LUST_ID_GENERATION(wire->id) == (uint16_t)d->generation || untouched_left(fd))
 			return false;
 		*index = adopt(d, server, wire, fd);
 		if (*index != LEDGER_NONE)
