@@ -233,6 +233,86 @@ START_TEST(test_a_server_comes_in_time)
 }
 END_TEST
 
+static void hear_and_answer(unsigned wanted)
+{
+	uint64_t ids[8];
+	rig_hear_ids(&rig, &next, ids, wanted);
+	rig_ids(&next, LUST_WIRE_DONE, ids, wanted);
+}
+
+/* A message is taken apart, and the kernel takes the rest of it back no more: that waits here, as nobody's. */
+START_TEST(test_no_way_back_into_the_pair)
+{
+	struct rig_flight flight;
+	uint64_t ids[2];
+	start(1, 4);
+	connect_clients(4);
+	rig_server(&rig, &next, 1, 2, 64);
+	connect_clients(1);
+	if (!rig_flight_fill(&flight))
+		return;
+	ck_assert(die(&dead[0]));
+	ck_assert_uint_eq(rig.d->queued, 4);
+	rig_flight_free(&flight);
+	rig_hear_ids(&rig, &next, ids, 2);
+	ck_assert_uint_eq(rig.d->queued, 3);
+	close_pairs(1);
+	rig_server_close(&next);
+}
+END_TEST
+
+static void say_died(const struct rig_server *server)
+{
+	struct link_message message = {.version = LINK_VERSION, .type = LINK_SERVER_DIED};
+	message.slot = (struct link_slot){.slot = server->slot, .generation = server->generation};
+	ck_assert_int_eq(channel_send(&rig.link, &message, NULL, 0), 0);
+}
+
+/* In one turn: what there is room for is not promised to each of them. */
+START_TEST(test_two_die_at_once)
+{
+	start(2, 20);
+	connect_clients(20);
+	rig_server(&rig, &next, 2, 5, 64);
+	say_died(&dead[0]);
+	say_died(&dead[1]);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_turn(&rig);
+		ck_assert_uint_eq(rig.d->queued, 0);
+	}
+	ck_assert_uint_eq(rig.d->settling, 2);
+	for (unsigned i = 0; i < 4; i++)
+		hear_and_answer(5);
+	rig_expect(&rig, LINK_SLOT_FREE);
+	RIG_UNTIL(&rig, rig_read(&rig).done == 20);
+	close_pairs(2);
+	rig_server_close(&next);
+}
+END_TEST
+
+/* They are settled: what still lies of them in the pair is nobody's, also to the next dispatcher. */
+START_TEST(test_who_left_is_counted_once)
+{
+	start(1, 64);
+	connect_clients(3);
+	die_all(1);
+	struct linger now = {.l_onoff = 1};
+	ck_assert_int_eq(setsockopt(clients[0], SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(clients[0]);
+	clients[0] = rig_connect(&rig);
+	RIG_UNTIL(&rig, rig_read(&rig).closed[CLOSED_CLIENT_LEFT] == 1);
+	rig_next(&rig, dead, 1, LINK_SERVER_DEAD);
+	answer_all(0, 3);
+	ck_answered(0, 3);
+	struct board_reading reading = rig_read(&rig);
+	ck_assert_uint_eq(reading.accepted, 4);
+	ck_assert_uint_eq(reading.closed[CLOSED_CLIENT_LEFT], 1);
+	ck_assert_uint_eq(reading.redispatched, 2);
+	close_pairs(1);
+	rig_server_close(&next);
+}
+END_TEST
+
 START_TEST(test_quiesce_and_shutdown)
 {
 	start(2, 10);
@@ -313,6 +393,9 @@ static Suite *suite(void)
 		test_all_clients_leave,
 		test_no_server_is_promised,
 		test_a_server_comes_in_time,
+		test_no_way_back_into_the_pair,
+		test_two_die_at_once,
+		test_who_left_is_counted_once,
 		test_quiesce_and_shutdown,
 		test_forgotten_while_it_waits,
 		test_nothing_to_wait_for,
