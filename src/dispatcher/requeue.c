@@ -112,10 +112,19 @@ static void sweep_left(struct dispatcher *d, struct service *service)
 	}
 }
 
+/* One that drains or has left may be there for days, and gets nobody any more. */
+static bool is_served(const struct service *service)
+{
+	for (uint32_t i = 0; i < service->server_count; i++)
+		if (!service->server[i]->cut && !service->server[i]->draining)
+			return true;
+	return false;
+}
+
 /* A supervised service gets a server again; one that only outsiders serve may not. */
 static bool lonely(struct dispatcher *d, struct service *service)
 {
-	if (service->server_count > service->settling || service->set->supervised) {
+	if (service->set->supervised || is_served(service)) {
 		service->lonely_since_us = 0;
 		return false;
 	}

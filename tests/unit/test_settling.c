@@ -217,6 +217,24 @@ START_TEST(test_no_server_is_promised)
 }
 END_TEST
 
+/* One that drains is nobody to wait for. */
+START_TEST(test_who_is_left_drains)
+{
+	rig.service.supervised = 0;
+	start(1, 10);
+	rig_server(&rig, &next, 1, 0, 64);
+	struct link_message message = {.type = LINK_DRAIN};
+	message.slot = (struct link_slot){.slot = 1, .generation = 1};
+	rig_say(&rig, &message, NULL, 0);
+	connect_clients(3);
+	die_all(1);
+	RIG_UNTIL(&rig, rig_read(&rig).closed[CLOSED_NO_SERVER] == 3);
+	ck_assert_uint_eq(rig.d->settling, 0);
+	close_pairs(1);
+	rig_server_close(&next);
+}
+END_TEST
+
 /* One comes in time; how long they waited for it is not counted against who waits another time. */
 START_TEST(test_a_server_comes_in_time)
 {
@@ -392,6 +410,7 @@ static Suite *suite(void)
 		test_touched_and_left_do_not_wait,
 		test_all_clients_leave,
 		test_no_server_is_promised,
+		test_who_is_left_drains,
 		test_a_server_comes_in_time,
 		test_no_way_back_into_the_pair,
 		test_two_die_at_once,
