@@ -272,12 +272,12 @@ struct server *choose_server(struct service *service, const struct ledger_entry 
 	struct choosing *choosing = service->choosing;
 	if (!choosing || !service->server_count)
 		return NULL;
-	struct server *not = avoided(service, entry);
-	if (not )
-		set_rank(choosing, not, BALANCE_NEVER);
+	struct server *refuser = avoided(service, entry);
+	if (refuser)
+		set_rank(choosing, refuser, BALANCE_NEVER);
 	struct server *server = pick_prompt(service, entry);
-	if (not )
-		set_rank(choosing, not, rank_of(choosing, not ));
+	if (refuser)
+		set_rank(choosing, refuser, rank_of(choosing, refuser));
 	if (!server)
 		return NULL;
 	spend(choosing, server);
