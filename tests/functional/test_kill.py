@@ -154,8 +154,7 @@ def test_full_servers_die_and_nobody_has_room(daemon, home, dispatchers):
     servers = daemon.pids("web")
     for pid in servers:
         stop(pid)
-    waiting = Waiting(port, clients)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == clients)
+    waiting = pending(daemon, "web", port, clients)
     for pid in servers:
         kill(pid)
     daemon.wait_service("web", lambda one: one["ready"] == 0)
@@ -168,8 +167,7 @@ def test_full_servers_die_and_nobody_has_room(daemon, home, dispatchers):
     late = Client(port)
     late.send(keep=False)
     daemon.command("up", "web")
-    answers = waiting.answers()
-    assert [getattr(answer, "status", answer) for answer in answers] == [200] * clients
+    assert waiting.statuses() == [200] * clients
     with late:
         assert late.answer().status == 200
     count = daemon.wait_service("web", lambda one: one["connections"]["active"] == 0)["connections"]
@@ -185,15 +183,13 @@ def test_a_full_server_from_outside_dies_and_comes_again(daemon, home):
     first = home.external(daemon, "web", "good", user=OUTSIDER)
     daemon.wait_service("web", lambda one: one["ready"] == 1)
     stop(first.pid)
-    waiting = Waiting(port, clients)
-    daemon.wait_service("web", lambda one: one["connections"]["pending"] == clients)
+    waiting = pending(daemon, "web", port, clients)
     first.kill()
     first.wait()
     daemon.wait_service("web", lambda one: not one["servers"])
     assert daemon.service("web")["connections"]["pending"] == clients
     home.external(daemon, "web", "good", user=OUTSIDER)
-    answers = waiting.answers()
-    assert [getattr(answer, "status", answer) for answer in answers] == [200] * clients
+    assert waiting.statuses() == [200] * clients
     daemon.wait_service("web", lambda one: one["connections"]["done"] == clients)
     home.end_outside()
     daemon.wait_service("web", lambda one: not one["servers"])
