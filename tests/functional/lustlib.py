@@ -314,8 +314,14 @@ class Daemon:
         text = "\n".join(parts)
         if not file and not re.search(r"^pidfile\b", text, re.M):
             text += '\npidfile = "%s"\n' % os.path.join(self.home, "daemon.pid")
-        with open(path, "w") as out:
+        if file:
+            with open(path, "w") as out:
+                out.write(text)
+            return path
+        # At once: a reload that still reads must not find the half of it.
+        with open(path + ".new", "w") as out:
             out.write(text)
+        os.replace(path + ".new", path)
         return path
 
     def start(self, *parts, wait=True):
