@@ -32,8 +32,8 @@ static size_t region_round(size_t size, size_t to)
 	return (size + to - 1) & ~(to - 1);
 }
 
-/* A file in memory counts as memory page by page, as it is filled: with strict overcommit an anonymous mapping counts as
-   what it once was, even when most of it has gone.  -1: there is none, and that one has to do. */
+/* A file in memory counts as memory page by page, as it is filled: with strict overcommit an anonymous mapping counts
+   as what it once was, even when most of it has gone.  -1: there is none, and that one has to do. */
 static int region_file(void)
 {
 	struct rlimit limit;

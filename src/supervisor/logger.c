@@ -170,7 +170,7 @@ static void flush(struct supervisor *s)
 	sent(s, channel_flush(&s->logger.link));
 	if (s->logger.table_waits && !channel_pending(&s->logger.link)) {
 		s->logger.table_waits = false;
-		malloc_trim(0); /* more than a kilobyte for each service; the dispatcher may have had its table before */
+		malloc_trim(0); /* more than a kilobyte for each service; the dispatcher may have been first */
 	}
 	if (s->logger.ending)
 		close_when_told(s);

@@ -47,7 +47,7 @@ static void end(int number)
 	static const char said[] = "lust-inetd: stopped while the table was being read; nothing was started\n";
 
 	(void)number;
-	(void)!write(STDERR_FILENO, said, sizeof(said) - 1); /* who reads it, if anybody, is told by the exit code, too */
+	(void)!write(STDERR_FILENO, said, sizeof(said) - 1); /* the exit code says it, too */
 	_exit(1);
 }
 
