@@ -549,7 +549,8 @@ def test_stop_before_the_new_logger_is_there(daemon, home):
     daemon.command("-c", daemon.table_file, "start")
     pid = daemon.status()["pid"]
     daemon.seen |= {pid, *children(pid)}
-    logger = next(child for child in children(pid) if program(child) == "lust-logger")
+    # `start` waits for the dispatcher alone: the logger may not have its name yet.
+    logger = wait_until("a logger", lambda: next((child for child in children(pid) if program(child) == "lust-logger"), None))
     stop(logger)
     daemon.command("upgrade")
     daemon.seen |= set(children(pid))
