@@ -25,8 +25,7 @@
 #include "table.h"
 
 #define CONNECT_S 10
-#define LOOK_S 10  /* for each record of what it answers at once */
-#define PROBE_S 10 /* a long answer: does it still answer others meanwhile? */
+#define RECORD_S 10 /* for each record of an answer; in a long one: does it still answer others meanwhile? */
 #define GONE_MS 60000
 #define GONE_LOOK_MS 50
 
@@ -169,7 +168,7 @@ bool daemon_send(struct daemon_connection *connection, enum control_command comm
 {
 	struct control_request request = {
 		.version = CONTROL_VERSION, .command = (uint16_t)command, .flags = flags};
-	const struct timeval limit = {.tv_sec = waits(command) ? PROBE_S : LOOK_S};
+	const struct timeval limit = {.tv_sec = RECORD_S};
 
 	connection->waits = waits(command);
 	if (service) {

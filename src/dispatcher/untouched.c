@@ -77,6 +77,6 @@ int untouched_read(int fd, struct untouched_facts *facts)
 
 bool untouched_left(int fd)
 {
-	struct untouched_facts facts;
+	struct untouched_facts facts = {0};
 	return untouched_read(fd, &facts) == 0 && untouched_judge(&facts) == CLIENT_LEFT;
 }
