@@ -248,6 +248,7 @@ void rig_flight_free(struct rig_flight *flight)
 	close(flight->ends[0]);
 	close(flight->ends[1]);
 	limit_fds(flight->before);
+	(void)seteuid(0); /* of root's: for the clean-up, and for who looks for leaks */
 }
 
 /* Interrupted, it goes on by itself (connect(2)); libFuzzer's alarm comes whenever it likes. */
