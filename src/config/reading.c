@@ -64,6 +64,7 @@ void reading_run(struct reading *reading, const char *file, const struct table_o
 	reading->table = table_read_in(reading->region, file, &told, &said);
 	reading_keep(reading, &said);
 	diagnostics_free(&said);
+	region_leave(reading->region);
 }
 
 struct table *reading_take(struct reading *reading, struct diagnostics *diagnostics)

@@ -16,7 +16,7 @@ struct reading;
 struct reading *reading_new(void);
 void reading_free(struct reading *reading);
 
-/* As table_read(). */
+/* As table_read(); in the child, which ends then. */
 void reading_run(struct reading *reading, const char *file, const struct table_options *options);
 
 /* What table_read() returned there, both for the caller to free; the reading is used up. */

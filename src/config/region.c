@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -85,12 +86,27 @@ void *region_take(struct region *region, size_t size)
 	return (char *)region + start;
 }
 
+static size_t region_end(const struct region *region)
+{
+	return region_round(region->used, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* May fail for want of a mapping more: then it stays, which does no harm. */
+static bool region_cut(const struct region *region, size_t end)
+{
+	return end < region->size && munmap((char *)(uintptr_t)region + end, region->size - end) == 0;
+}
+
+void region_leave(const struct region *region)
+{
+	(void)region_cut(region, region_end(region)); /* the size is the parent's */
+}
+
 void region_seal(struct region *region)
 {
-	size_t end = region_round(region->used, (size_t)sysconf(_SC_PAGESIZE)), rest = region->size - end;
+	size_t end = region_end(region);
 
-	/* Either may fail for want of a mapping more: then it stays as it is, which does no harm. */
-	if (rest > 0 && munmap((char *)region + end, rest) == 0)
+	if (region_cut(region, end))
 		region->size = end;
 	(void)mprotect(region, region->size, PROT_READ);
 }

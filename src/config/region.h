@@ -15,6 +15,9 @@ struct region *region_new(void);
 /* Zeroed and aligned for any type.  NULL: it is full. */
 void *region_take(struct region *region, size_t size);
 
+/* In the child, when it is filled: what was not used goes back, so that nobody looks through it for leaks. */
+void region_leave(const struct region *region);
+
 /* In the parent, when nobody writes there any more: what was not used goes back, the rest can only be read. */
 void region_seal(struct region *region);
 void region_free(struct region *region);
