@@ -137,6 +137,7 @@ def test_unreceived_connections_survive_the_dispatcher(daemon, home):
     (pid,) = daemon.pids("web")
     stop(pid)
     waiting = pending(daemon, "web", port, 10)
+    daemon.wait_service("web", lambda one: one["servers"][0]["pending"] == 10)  # sent: not in the dispatcher's hand
     old = daemon.dispatcher
     kill(old)
     daemon.wait_new_dispatcher(old)
@@ -160,6 +161,7 @@ def test_full_servers_die_and_nobody_has_room(daemon, home, dispatchers):
     for pid in servers:
         stop(pid)
     waiting = pending(daemon, "web", port, clients)
+    daemon.wait_service("web", lambda one: sum(server["pending"] for server in one["servers"]) == clients)
     for pid in servers:
         kill(pid)
     daemon.wait_service("web", lambda one: one["ready"] == 0)
